@@ -1,0 +1,99 @@
+/**
+ * What one row of the instruction table says. Everything that knows instructions (decoder, formatter,
+ * assembler, interpreter, compiler, binary translator, cost model) reads it here.
+ */
+import type { CostClass } from './cost-class.ts';
+
+/**
+ * Operand codes in the SDM's notation (volume 2D, A.2): E = ModRM r/m, G = ModRM reg, Z = register in the
+ * opcode's low three bits, I = immediate, J = relative branch, M = memory only, R = ModRM rm register only, S = segment register
+ * in ModRM reg, C / D = control / debug register in ModRM reg, O = offset without ModRM, A = far pointer,
+ * X / Y = string source / destination; b = byte, w = word, v = 16 or 32 by operand size, z = immediate of
+ * that size, d = doubleword, q = quadword, p = far pointer in memory, s = pseudo-descriptor; Ibs = byte sign-extended to the operand size.
+ * AL AX eAX DX CL 1 ES CS SS DS FS GS stand for themselves.
+ */
+export type OperandCode =
+  | 'Eb' | 'Ew' | 'Ev' | 'Ed' | 'Gb' | 'Gw' | 'Gv' | 'Gd' | 'Zb' | 'Zv' | 'Zd'
+  | 'Ib' | 'Ibs' | 'Iw' | 'Iz' | 'Jb' | 'Jz' | 'M' | 'Mb' | 'Mw' | 'Md' | 'Mq' | 'Mp' | 'Ms' | 'Ma'
+  | 'Rd' | 'Sw' | 'Cd' | 'Dd' | 'Ob' | 'Ov' | 'Ap' | 'Xb' | 'Xv' | 'Yb' | 'Yv'
+  | 'AL' | 'AX' | 'eAX' | 'DX' | 'CL' | '1' | 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS';
+
+/** Who may execute it: anyone, CPL 0 only, CPL <= IOPL, or CPL <= IOPL or the I/O bitmap. */
+export type Privilege = 'user' | 'cpl0' | 'iopl' | 'io';
+
+/**
+ * Whether an instruction ends a block (the architecture's block, see docs/architecture.md): 'transfer' writes
+ * EIP; 'system' can change IF or the mode, reads time, touches ports, control registers or MSRs, halts, or is a marker.
+ */
+export type BlockEnd = 'no' | 'transfer' | 'system';
+
+export interface Instruction {
+  /** Dense index into the table. */
+  readonly id: number;
+  /** Intel mnemonic, lower case, condition included: 'add', 'jnz', 'cmovb'. */
+  readonly mnemonic: string;
+  /** Name of the meaning in isa/semantics: 'add', 'jcc', 'cmovcc'. Rows share meanings. */
+  readonly semantics: string;
+  /** Condition number 0-15 of jcc, setcc, cmovcc; else -1. */
+  readonly condition: number;
+  readonly operands: readonly OperandCode[];
+  /** EFLAGS masks. */
+  readonly flagsRead: number;
+  readonly flagsWritten: number;
+  readonly flagsUndefined: number;
+  readonly ends: BlockEnd;
+  readonly privilege: Privilege;
+  /** Robin & Irvine's property: behaves differently outside ring 0 without trapping. */
+  readonly sensitive: boolean;
+  readonly lockable: boolean;
+  /** 'rep': MOVS STOS LODS INS OUTS; 'repe': CMPS SCAS. */
+  readonly repeat: 'none' | 'rep' | 'repe';
+  readonly cost: CostClass;
+}
+
+/** One decoded instruction. The decoder fills a caller's object: no allocation per instruction. */
+export interface Decoded {
+  instruction: Instruction;
+  /** Bytes, prefixes included: 1-15. */
+  length: number;
+  /** Of v operands: 2 or 4. */
+  operandSize: number;
+  /** 2 or 4. */
+  addressSize: number;
+  lock: boolean;
+  /** 0, 0xf2 or 0xf3: the last repeat prefix. */
+  rep: number;
+  /** Effective segment of the memory operand (default or override), 0-5 as in core/state.ts. */
+  segment: number;
+  /** True if a segment-override prefix was given. */
+  segmentOverride: boolean;
+  /** ModRM fields; mod is 3 if there is no memory operand, -1 if there is no ModRM byte. */
+  mod: number;
+  reg: number;
+  rm: number;
+  /** Memory operand: base and index register numbers or -1, scale as a shift, displacement as int32. Also filled for O operands (base = index = -1). */
+  base: number;
+  index: number;
+  scale: number;
+  displacement: number;
+  /** Byte offset in the instruction and size of the displacement and of the immediate (0 if absent): what a relocating translator patches. */
+  displacementOffset: number;
+  displacementSize: number;
+  immediateOffset: number;
+  immediateSize: number;
+  /** Register number in the opcode's low three bits (Z operands). */
+  opcodeRegister: number;
+  /** Immediate, branch displacement or far offset: int32, sign-extended from its encoded size (Ib and Iw zero-extended). */
+  immediate: number;
+  /** Far pointer's selector; ENTER's level. */
+  immediate2: number;
+}
+
+/** What the decoder says of a byte string. */
+export const DECODE_OK = 0;
+/** Not an instruction, or one that this processor does not have: #UD. */
+export const DECODE_INVALID = 1;
+/** The bytes end before the instruction does. */
+export const DECODE_TRUNCATED = 2;
+/** Longer than 15 bytes: #GP(0). */
+export const DECODE_TOO_LONG = 3;
