@@ -13,10 +13,54 @@ import type { CostClass } from './cost-class.ts';
  * AL AX eAX DX CL 1 ES CS SS DS FS GS stand for themselves.
  */
 export type OperandCode =
-  | 'Eb' | 'Ew' | 'Ev' | 'Ed' | 'Gb' | 'Gw' | 'Gv' | 'Gd' | 'Zb' | 'Zv' | 'Zd'
-  | 'Ib' | 'Ibs' | 'Iw' | 'Iz' | 'Jb' | 'Jz' | 'M' | 'Mb' | 'Mw' | 'Md' | 'Mq' | 'Mp' | 'Ms' | 'Ma'
-  | 'Rd' | 'Sw' | 'Cd' | 'Dd' | 'Ob' | 'Ov' | 'Ap' | 'Xb' | 'Xv' | 'Yb' | 'Yv'
-  | 'AL' | 'AX' | 'eAX' | 'DX' | 'CL' | '1' | 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS';
+  | 'Eb'
+  | 'Ew'
+  | 'Ev'
+  | 'Ed'
+  | 'Gb'
+  | 'Gw'
+  | 'Gv'
+  | 'Gd'
+  | 'Zb'
+  | 'Zv'
+  | 'Zd'
+  | 'Ib'
+  | 'Ibs'
+  | 'Iw'
+  | 'Iz'
+  | 'Jb'
+  | 'Jz'
+  | 'M'
+  | 'Mb'
+  | 'Mw'
+  | 'Md'
+  | 'Mq'
+  | 'Mp'
+  | 'Ms'
+  | 'Ma'
+  | 'Rd'
+  | 'Sw'
+  | 'Cd'
+  | 'Dd'
+  | 'Ob'
+  | 'Ov'
+  | 'Ap'
+  | 'Xb'
+  | 'Xv'
+  | 'Yb'
+  | 'Yv'
+  | 'AL'
+  | 'AX'
+  | 'eAX'
+  | 'DX'
+  | 'CL'
+  | '1'
+  | 'ES'
+  | 'CS'
+  | 'SS'
+  | 'DS'
+  | 'FS'
+  | 'GS';
 
 /** Who may execute it: anyone, CPL 0 only, CPL <= IOPL, or CPL <= IOPL or the I/O bitmap. */
 export type Privilege = 'user' | 'cpl0' | 'iopl' | 'io';
@@ -26,6 +70,23 @@ export type Privilege = 'user' | 'cpl0' | 'iopl' | 'io';
  * EIP; 'system' can change IF or the mode, reads time, touches ports, control registers or MSRs, halts, or is a marker.
  */
 export type BlockEnd = 'no' | 'transfer' | 'system';
+
+/** Where in the opcode maps a row stands (SDM volume 2D, appendix A). */
+export interface Encoding {
+  /** Mandatory prefix 0x66, 0xf2 or 0xf3; 0 if none of the three may be there; -1 if they only modify. */
+  readonly prefix: number;
+  /** 0: one byte; 1: 0F; 2: 0F 38. */
+  readonly map: number;
+  /** The opcode byte; the first of eight if `register`. */
+  readonly opcode: number;
+  /** True if the opcode's low three bits are a register number (+r). */
+  readonly register: boolean;
+  /** ModRM reg field that extends the opcode, or -1. */
+  readonly extension: number;
+  /** First and last whole ModRM byte that extends the opcode (0F 01 C1), or -1. */
+  readonly modrmFirst: number;
+  readonly modrmLast: number;
+}
 
 export interface Instruction {
   /** Dense index into the table. */
@@ -37,9 +98,12 @@ export interface Instruction {
   /** Condition number 0-15 of jcc, setcc, cmovcc; else -1. */
   readonly condition: number;
   readonly operands: readonly OperandCode[];
-  /** EFLAGS masks. */
+  readonly encoding: Encoding;
+  /** EFLAGS bits that the outcome depends on; among them those that it may leave as they were (a shift by 0, REP CMPS with ECX = 0). */
   readonly flagsRead: number;
+  /** EFLAGS bits that get a defined value. */
   readonly flagsWritten: number;
+  /** EFLAGS bits that get an undefined value: for some operands at least. May overlap flagsWritten (OF of a shift by CL). */
   readonly flagsUndefined: number;
   readonly ends: BlockEnd;
   readonly privilege: Privilege;
@@ -63,7 +127,10 @@ export interface Decoded {
   lock: boolean;
   /** 0, 0xf2 or 0xf3: the last repeat prefix. */
   rep: number;
-  /** Effective segment of the memory operand (default or override), 0-5 as in core/state.ts. */
+  /**
+   * Effective segment of the memory operand (default or override), 0-5 as in core/state.ts. Of string instructions: the
+   * source's, or ES if there is only a destination, which no prefix overrides. XLAT: that of its table.
+   */
   segment: number;
   /** True if a segment-override prefix was given. */
   segmentOverride: boolean;
@@ -71,19 +138,26 @@ export interface Decoded {
   mod: number;
   reg: number;
   rm: number;
-  /** Memory operand: base and index register numbers or -1, scale as a shift, displacement as int32. Also filled for O operands (base = index = -1). */
+  /**
+   * Memory operand: base and index register numbers or -1, scale as a shift, displacement as int32. Also filled for O
+   * operands (base = index = -1). A 16-bit displacement is zero-extended if it stands alone; with a register in
+   * 16-bit addressing the sum wraps at 64 KB.
+   */
   base: number;
   index: number;
   scale: number;
   displacement: number;
-  /** Byte offset in the instruction and size of the displacement and of the immediate (0 if absent): what a relocating translator patches. */
+  /**
+   * Byte offset in the instruction and size of the displacement and of the immediate (0 if absent): what a relocating
+   * translator patches. The immediate2 that follows (far selector, ENTER's level) is not counted.
+   */
   displacementOffset: number;
   displacementSize: number;
   immediateOffset: number;
   immediateSize: number;
   /** Register number in the opcode's low three bits (Z operands). */
   opcodeRegister: number;
-  /** Immediate, branch displacement or far offset: int32, sign-extended from its encoded size (Ib and Iw zero-extended). */
+  /** Immediate, branch displacement or far offset: int32, sign-extended from its encoded size (Ib, Iw and 16-bit far offsets zero-extended). */
   immediate: number;
   /** Far pointer's selector; ENTER's level. */
   immediate2: number;
