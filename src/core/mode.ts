@@ -9,8 +9,24 @@
  */
 import { VM } from '../isa/eflags.ts';
 import {
-  BASE, CPL, CR0, CR0_PE, CR0_PG, CR4, CR4_PAE, CS, EFLAGS_SYSTEM, LIMIT, RIGHTS, RIGHTS_DB, RIGHTS_P, RIGHTS_S, RIGHTS_UNUSABLE,
-  SEGMENT_STRIDE, SEGMENTS, SS,
+  BASE,
+  CPL,
+  CR0,
+  CR0_PE,
+  CR0_PG,
+  CR4,
+  CR4_PAE,
+  CS,
+  EFLAGS_SYSTEM,
+  LIMIT,
+  RIGHTS,
+  RIGHTS_DB,
+  RIGHTS_P,
+  RIGHTS_S,
+  RIGHTS_UNUSABLE,
+  SEGMENT_STRIDE,
+  SEGMENTS,
+  SS,
 } from './state.ts';
 
 export const MODE_D = 1;
@@ -25,7 +41,7 @@ export const MODE_SINGLE = 1 << 20;
 export const MODE_EMULATE = 1 << 21;
 
 /** Base 0, limit 4 GB, present, usable; writable data, or for CS readable code. */
-const SHAPE_FLAT = 0;
+export const SHAPE_FLAT = 0;
 /** The same with the limit `Mmu.truncatedLimit`: enforced by the view's fast table, not per access. */
 export const SHAPE_TRUNCATED = 1;
 /** Anything else: every access is checked by `Segmentation.linear`. */

@@ -114,6 +114,9 @@ export const FETCH_MACHINE = 114;
 /** Nonzero asks run() to leave at the next block boundary with STOP_REQUESTED. */
 export const STOP_REQUEST = 115;
 
+/** Inside a system instruction: the cycles and instructions before it are charged already. */
+export const PRECHARGED = 116;
+
 /** How many Int32 slots the state area has; `vmx/` uses 128 and up (see `vmx/state.ts`). */
 export const STATE_WORDS = 512;
 

@@ -1,0 +1,19 @@
+/** How the core reaches what lies outside it: ports, device registers, and the memory that a VMM's emulator works on. */
+
+export interface PortBus {
+  /** Size 1, 2 or 4 bytes; unclaimed ports read all ones. */
+  read(port: number, size: number): number;
+  write(port: number, value: number, size: number): void;
+}
+
+/** Physical addresses outside RAM. */
+export interface MmioBus {
+  read(physical: number, size: number): number;
+  write(physical: number, value: number, size: number): void;
+}
+
+/** Where an emulated instruction's data accesses go. May throw FAULT. Small loads are zero-extended. */
+export interface MemoryPort {
+  load(linear: number, size: number): number;
+  store(linear: number, size: number, value: number): void;
+}

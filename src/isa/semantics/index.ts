@@ -1,0 +1,8 @@
+/** Every meaning, by the name that rows of the instruction table use. */
+import { arithmetic } from './arithmetic.ts';
+import type { Meaning } from './builder.ts';
+import { control } from './control.ts';
+import { data } from './data.ts';
+import { shifts } from './shift.ts';
+
+export const MEANINGS: Readonly<Record<string, Meaning>> = { ...arithmetic, ...shifts, ...data, ...control };
