@@ -1,0 +1,98 @@
+/**
+ * A cell's fresh process. Reads one task on stdin, boots its engine once and writes one JSON line per cell to stdout.
+ * Anything that goes wrong becomes that cell's outcome.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { type BootedEngine, boot, type CellOutcome, measure } from './cell.ts';
+import type { CellMessage, CellTask } from './cell-protocol.ts';
+import { chooseEngine, chooseProfile } from './choices.ts';
+import { sampleWall } from './wall-samples.ts';
+
+function say(message: CellMessage): void {
+  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
+  // A pipe may take a part of a long line at a time.
+  for (let at = 0; at < bytes.length; ) at += writeOnce(bytes, at);
+}
+
+function writeOnce(bytes: Buffer, at: number): number {
+  try {
+    return writeSync(1, bytes, at);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0;
+    throw error;
+  }
+}
+
+function bootTask(task: CellTask): BootedEngine | Extract<CellOutcome, { why: string }> {
+  const engine = chooseEngine(task.engine);
+  return boot(
+    engine.definition.create({
+      profile: chooseProfile(task.profile),
+      variation: engine.variation,
+      ramBytes: task.ramBytes,
+      image: readFileSync(task.imagePath),
+      commandLine: '',
+    }),
+    task.limit,
+  );
+}
+
+/** The cell's outcome; run twice if asked, where a difference is a fault of Trivisor and not a figure. */
+function exactOutcome(booted: BootedEngine, task: CellTask, mailbox: string): CellOutcome {
+  const first = measure(booted, mailbox, task.limit);
+  if (!task.twice || first.status !== 'ok') return first;
+  const second = measure(booted, mailbox, task.limit);
+  if (JSON.stringify(first) === JSON.stringify(second)) return first;
+  return {
+    status: 'failed',
+    why: `Two runs from the same snapshot differ${firstDifference(first, second)}: the engine is not deterministic.`,
+  };
+}
+
+function firstDifference(a: CellOutcome, b: CellOutcome): string {
+  if (a.status !== 'ok' || b.status !== 'ok') return ` in status (${a.status}, then ${b.status})`;
+  if (a.checksum !== b.checksum) return ` in checksum (${a.checksum}, then ${b.checksum})`;
+  if (a.exact.measured.cycles !== b.exact.measured.cycles) {
+    return ` in cycles (${a.exact.measured.cycles}, then ${b.exact.measured.cycles})`;
+  }
+  return '';
+}
+
+function internalError(error: unknown): CellOutcome {
+  const message = error instanceof Error ? error.message : String(error);
+  const where =
+    error instanceof Error ? (/\(?([^\s()]*\/(?:src|dist)\/[^\s()]*)\)?/.exec(error.stack ?? '')?.[1] ?? '') : '';
+  const place = where === '' ? '' : ` (${where.replace(/^.*\/(?:src|dist)\//, '')})`;
+  return { status: 'failed', why: `Internal error of the engine: ${message}${place}` };
+}
+
+function main(): void {
+  const task = JSON.parse(readFileSync(0, 'utf8')) as CellTask;
+  let booted: ReturnType<typeof bootTask>;
+  try {
+    booted = bootTask(task);
+  } catch (error) {
+    say({ kind: 'unbootable', outcome: internalError(error) });
+    return;
+  }
+  if (!('engine' in booted)) {
+    say({ kind: 'unbootable', outcome: booted });
+    return;
+  }
+  say({ kind: 'booted' });
+  for (const { index, mailbox } of task.cells) {
+    say({ kind: 'start', index });
+    try {
+      if (task.samples > 0) {
+        say({ kind: 'wall', index, milliseconds: sampleWall(booted, mailbox, task.limit, task.samples) });
+      } else {
+        say({ kind: 'cell', index, outcome: exactOutcome(booted, task, mailbox), fatal: false });
+      }
+    } catch (error) {
+      say({ kind: 'cell', index, outcome: internalError(error), fatal: true });
+      return;
+    }
+  }
+}
+
+main();
