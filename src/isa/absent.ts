@@ -1,0 +1,39 @@
+/**
+ * The instructions that the processor does not have. Their opcodes decode as DECODE_INVALID (#UD), and CPUID does not
+ * report the extensions. Opcodes are in the notation of `opcodes.ts`.
+ */
+export interface AbsentInstructions {
+  readonly name: string;
+  readonly opcodes: readonly string[];
+}
+
+export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
+  { name: 'x87 floating point, FWAIT', opcodes: ['9b', 'd8-df'] },
+  { name: 'MMX', opcodes: ['np 0f 60-6b', 'np 0f 6e-77', 'np 0f 7e-7f', 'np 0f d1-fe'] },
+  {
+    name: 'SSE, SSE2, SSE3, SSSE3, SSE4',
+    opcodes: ['0f 10-17', '0f 28-2f', '0f 50-7f', '0f c2-c6', '0f d0-fe', '0f 38', '0f 3a', '0f f0'],
+  },
+  { name: 'AVX, AVX2, AVX-512, FMA, BMI (VEX, EVEX and XOP prefixes)', opcodes: ['c4', 'c5', '62', '8f /1-/7'] },
+  { name: 'FXSAVE FXRSTOR LDMXCSR STMXCSR XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /0-/6', '0f c7 /3-/5'] },
+  { name: 'CLFLUSH CLFLUSHOPT CLWB', opcodes: ['0f ae /7', '66 0f ae /6'] },
+  { name: 'MONITOR MWAIT', opcodes: ['0f 01 c8', '0f 01 c9'] },
+  { name: 'XGETBV XSETBV', opcodes: ['0f 01 d0', '0f 01 d1'] },
+  { name: 'VMFUNC XEND XTEST', opcodes: ['0f 01 d4', '0f 01 d5', '0f 01 d6'] },
+  { name: 'XBEGIN XABORT', opcodes: ['c7 f8', 'c6 f8'] },
+  { name: 'CLAC STAC ENCLS ENCLU', opcodes: ['0f 01 ca', '0f 01 cb', '0f 01 cf', '0f 01 d7'] },
+  { name: 'AMD SVM', opcodes: ['0f 01 d8-df'] },
+  { name: 'RDTSCP MONITORX CLZERO', opcodes: ['0f 01 f9-fe'] },
+  { name: 'SYSCALL SYSRET (long mode only on Intel)', opcodes: ['0f 05', '0f 07'] },
+  { name: 'PREFETCHW 3DNow!', opcodes: ['0f 0d', '0f 0e', '0f 0f'] },
+  { name: 'GETSEC', opcodes: ['0f 37'] },
+  { name: 'POPCNT', opcodes: ['f3 0f b8'] },
+  { name: 'MOVBE CRC32 ADCX ADOX INVPCID', opcodes: ['0f 38 f0', '0f 38 f1', '0f 38 f6', '66 0f 38 82'] },
+  { name: 'MOVNTI', opcodes: ['0f c3'] },
+  { name: 'RDRAND RDSEED RDPID', opcodes: ['0f c7 f0-f7', '0f c7 f8-ff'] },
+  { name: 'RSM (outside SMM it is #UD)', opcodes: ['0f aa'] },
+  { name: 'UD0, UD1 (#UD by definition)', opcodes: ['0f ff', '0f b9'] },
+  { name: 'INT1 (ICEBP)', opcodes: ['f1'] },
+  { name: 'SALC', opcodes: ['d6'] },
+  { name: 'MOV to and from test registers (80386, 80486)', opcodes: ['0f 24', '0f 26'] },
+];
