@@ -22,6 +22,7 @@ import {
   B_COST,
   B_COUNT,
   B_FLAGS,
+  B_HEAT,
   B_LINK_EPOCH,
   B_LINK0,
   B_LINK0_EIP,
@@ -32,6 +33,7 @@ import {
   B_NEXT_HASH,
   B_NEXT_PAGE,
   B_SECOND_PAGE,
+  COMPILED,
   HEADER_WORDS,
   INFO_INDEX_SHIFT,
   INFO_LENGTH_SHIFT,
@@ -72,6 +74,8 @@ const BLOCK_INSTRUCTIONS = 64;
 const CODE_WORDS = 1 << 22;
 const BLOCK_WORDS = HEADER_WORDS + (BLOCK_INSTRUCTIONS + 1) * RECORD_WORDS;
 const BUCKETS = 1 << 16;
+/** Sightings that make a block hot: with the dispatcher's sampling, a thousand or two executions. */
+const HOT = 3;
 
 /** Meanings whose handler takes a following Jcc along: 14 % faster on integer code. */
 const FUSED = new Set(['cmp', 'test', 'sub', 'and', 'or', 'xor', 'add', 'inc', 'dec']);
@@ -97,6 +101,8 @@ export class CodeCache {
   /** Blocks decoded and blocks invalidated by writes, for reports. */
   decoded = 0;
   invalidated = 0;
+  /** Blocks turned into functions. */
+  compiled = 0;
   readonly #cpu: Cpu;
   readonly #price: Int32Array;
   readonly #buckets = new Int32Array(BUCKETS);
@@ -171,6 +177,17 @@ export class CodeCache {
     this.epoch++;
   }
 
+  /** The dispatcher came by this block once in every few hundred: after some sightings it is worth compiling. */
+  sample(block: number): void {
+    const { code } = this;
+    const heat = (code[block + B_HEAT] as number) + 1;
+    code[block + B_HEAT] = heat;
+    if (heat !== HOT) return;
+    code[block + HEADER_WORDS] = this.handlers.compile(block, code[block + B_COUNT] as number);
+    code[block + B_FLAGS] = (code[block + B_FLAGS] as number) | COMPILED;
+    this.compiled++;
+  }
+
   /** Removes one block (its second page is mapped elsewhere now). */
   discard(block: number): void {
     this.#unlinkFromPage(block);
@@ -209,6 +226,8 @@ export class CodeCache {
       at = next;
     }
     code[block + B_MACHINE] = -1;
+    if (((code[block + B_FLAGS] as number) & COMPILED) !== 0)
+      this.handlers.release(code[block + HEADER_WORDS] as number);
     let p = block + HEADER_WORDS;
     for (let left = (code[block + B_COUNT] as number) + 1; left > 0; left--, p += RECORD_WORDS)
       code[p] = MODIFIED_HANDLER;
@@ -231,7 +250,7 @@ export class CodeCache {
     let at = ma;
     let cost = 0;
     let count = 0;
-    let flags = shapeOf(mode, CS) === SHAPE_OTHER ? 0 : LINKABLE;
+    let flags = shapeOf(mode, CS) === SHAPE_OTHER || (mode & MODE_SINGLE) !== 0 ? 0 : LINKABLE;
     let secondPage = -1;
     let previous: Form | null = null;
     let previousRecord = 0;
@@ -301,6 +320,7 @@ export class CodeCache {
     code[block + B_FLAGS] = flags;
     code[block + B_SECOND_PAGE] = secondPage;
     code[block + B_LINK_EPOCH] = 0;
+    code[block + B_HEAT] = 0;
     code[block + B_LINK0] = 0;
     code[block + B_LINK1] = 0;
     code[block + B_LINK0_EIP] = 0;

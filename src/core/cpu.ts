@@ -13,17 +13,16 @@ import { ALWAYS_SET, ARITHMETIC, IF } from '../isa/eflags.ts';
 import type { MemoryPort, MmioBus, PortBus } from './buses.ts';
 import { CodeCache } from './code-cache.ts';
 import { readEflags, setArithmeticFlags } from './flags.ts';
+import { AGAIN, type Cursor, createDispatcher, THROWN } from './interpreter/dispatcher.ts';
 import {
   B_CLASS,
   B_COST,
-  B_COUNT,
   B_FLAGS,
   B_LINK_EPOCH,
   B_LINK0,
   B_LINK0_EIP,
   B_LINK1,
   B_LINK1_EIP,
-  B_MACHINE,
   B_MODE,
   B_SECOND_PAGE,
   END_BLOCK,
@@ -89,6 +88,9 @@ export class Cpu {
   /** Called when an external interrupt is taken through the IDT: the interrupt controller's acknowledge cycle. */
   acknowledgeInterrupt: () => number = () => 0;
 
+  readonly #cursor: Cursor = { block: 0, last: 0, entry: 0, signal: null };
+  readonly #dispatch: (block: number) => number;
+
   constructor(parts: CpuParts) {
     this.memory = parts.memory;
     this.profile = parts.profile;
@@ -100,6 +102,7 @@ export class Cpu {
     this.interrupts = new Interrupts(this);
     this.system = new System(this);
     this.code = new CodeCache(this);
+    this.#dispatch = createDispatcher(this, this.#cursor);
     const { state, time } = this.memory;
     state[slot.EFLAGS_SYSTEM] = ALWAYS_SET;
     state[slot.FETCH_PAGE] = -1;
@@ -136,87 +139,55 @@ export class Cpu {
     time[slot.RETIRED + cpl] = (time[slot.RETIRED + cpl] as number) + 1;
   }
 
-  /**
-   * Runs until a stop (signals.ts). On return EIP is exact and everything up to it is charged.
-   *
-   * The inner loop is long and plain on purpose: it is the hottest TypeScript in the project.
-   */
+  /** Runs until a stop (signals.ts). On return EIP is exact and everything up to it is charged. */
   run(): number {
     const S = this.memory.state;
     const T = this.memory.time;
-    const cache = this.code;
-    const C = cache.code;
-    const handlers = cache.handlers.handlers;
+    const cursor = this.#cursor;
+    const C = this.code.code;
     let block = 0;
-    let last = 0;
-    let entry = 0;
     this.attention();
     for (;;) {
+      cursor.last = 0;
+      let end: number;
       try {
-        for (;;) {
-          last = 0;
-          if ((T[slot.CYCLES] as number) >= (T[slot.DEADLINE] as number)) {
-            const stop = this.#boundary();
-            if (stop !== STOP_NONE) return this.#stopped(stop);
-            block = 0;
-          }
-          if (block === 0) block = this.#enter(S[slot.SHADOW] === 0 ? 0 : MODE_SINGLE);
-          entry = S[slot.EIP] as number;
-          let p = block + HEADER_WORDS;
-          do {
-            last = p;
-            p = handlers[C[p] as number]!(p);
-          } while (p > 0);
-          if (p === END_BLOCK) {
-            T[slot.CYCLES] = (T[slot.CYCLES] as number) + (C[block + B_COST] as number);
-            S[slot.RETIRED_PENDING] = (S[slot.RETIRED_PENDING] as number) + (C[block + B_COUNT] as number);
-            if (S[slot.SHADOW] !== 0) {
-              this.#endShadow();
-              block = 0;
-              continue;
-            }
-            const eip = S[slot.EIP] as number;
-            if (C[block + B_LINK_EPOCH] === cache.epoch) {
-              const next =
-                C[block + B_LINK0_EIP] === eip
-                  ? (C[block + B_LINK0] as number)
-                  : C[block + B_LINK1_EIP] === eip
-                    ? (C[block + B_LINK1] as number)
-                    : 0;
-              if (next !== 0) {
-                if ((eip ^ entry) >>> 12 === 0) {
-                  block = next;
-                  continue;
-                }
-                if ((T[slot.CYCLES] as number) < (T[slot.DEADLINE] as number)) {
-                  last = 0;
-                  const page = this.mmu.fetchPage(eip);
-                  if ((page | (eip & 0xfff)) === C[next + B_MACHINE] && C[next + B_CLASS] === S[slot.RETIRED_CLASS]) {
-                    block = next;
-                    continue;
-                  }
-                }
-              }
-            }
-            block = this.#follow(block, eip);
-          } else if (p === END_CHARGED) {
-            if (S[slot.SHADOW] !== 0) this.#endShadow();
-            block = 0;
-          } else {
-            T[slot.CYCLES] = (T[slot.CYCLES] as number) + (C[block + B_COST] as number) - (C[last + R_COST] as number);
-            S[slot.RETIRED_PENDING] = (S[slot.RETIRED_PENDING] as number) + 1;
-            S[slot.PRECHARGED] = 0;
-            if (((C[block + B_MODE] as number) & MODE_SINGLE) !== 0) this.#endShadow();
-            block = 0;
-            last = 0;
-            if (p !== END_SYSTEM) return this.#stopped(END_SYSTEM - p);
-          }
+        if ((T[slot.CYCLES] as number) >= (T[slot.DEADLINE] as number)) {
+          const stop = this.#boundary();
+          if (stop !== STOP_NONE) return this.#stopped(stop);
+          block = 0;
         }
+        if (block === 0) block = this.#enter(S[slot.SHADOW] === 0 ? 0 : MODE_SINGLE);
+        end = this.#dispatch(block);
+        block = 0;
+        if (end === END_BLOCK && S[slot.SHADOW] === 0) block = this.#follow(cursor.block, S[slot.EIP] as number);
       } catch (signal) {
-        const stop = this.#recover(signal, last, entry);
+        // The fetch of the next block faulted, or an event at the boundary ended in a VM exit.
+        cursor.signal = signal;
+        cursor.last = 0;
+        end = THROWN;
+      }
+      if (end === END_BLOCK || end === END_CHARGED) {
+        // A block in an interrupt shadow is one instruction long and never linked, so it always comes by here.
+        if (S[slot.SHADOW] !== 0) this.#endShadow();
+        continue;
+      }
+      if (end === AGAIN) {
+        block = cursor.block;
+        this.code.sample(block);
+        continue;
+      }
+      if (end === THROWN) {
+        const stop = this.#recover(cursor.signal, cursor.last, cursor.entry);
         if (stop !== STOP_NONE) return this.#stopped(stop);
         block = 0;
+        continue;
       }
+      const ended = cursor.block;
+      T[slot.CYCLES] = (T[slot.CYCLES] as number) + (C[ended + B_COST] as number) - (C[cursor.last + R_COST] as number);
+      S[slot.RETIRED_PENDING] = (S[slot.RETIRED_PENDING] as number) + 1;
+      S[slot.PRECHARGED] = 0;
+      if (((C[ended + B_MODE] as number) & MODE_SINGLE) !== 0) this.#endShadow();
+      if (end !== END_SYSTEM) return this.#stopped(END_SYSTEM - end);
     }
   }
 

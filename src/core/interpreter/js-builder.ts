@@ -43,7 +43,6 @@ export interface Form {
 type Expression = string;
 
 const SEGMENT_OPERANDS: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
-const field = (word: number): string => (word === 0 ? 'C[p]' : `C[p+${word}]`);
 
 export function operandSizeOf(code: OperandCode, operandSize: 2 | 4): Size {
   switch (code) {
@@ -79,8 +78,8 @@ export function isMemoryOperand(code: OperandCode, mod: number): boolean {
 }
 
 export class JsBuilder implements Builder<Expression> {
-  readonly operandSize: 2 | 4;
-  readonly addressSize: 2 | 4;
+  operandSize: 2 | 4;
+  addressSize: 2 | 4;
   readonly #lines: string[] = [];
   #form: Form;
   #names = 0;
@@ -102,10 +101,57 @@ export class JsBuilder implements Builder<Expression> {
   /** Added to record fields: a fused second instruction reads the following record. */
   #base = 0;
 
-  constructor(form: Form) {
+  /** Block mode: the record store, whose words then stand in the source as literals. */
+  readonly #literals: Int32Array | null;
+  #record = 0;
+  /** Block mode: flags that are set but not stored yet; a later instruction may make the stores needless. */
+  #unstored: string | null = null;
+  /** Depth of `when`: what is named inside is not visible outside. */
+  #depth = 0;
+  /** Line at which the current instruction starts, and whether it can leave the block from its middle. */
+  #start = 0;
+  #mayLeave = false;
+
+  /** Builds one handler for `form`; with `literals`, one function for a whole block, fed by `nextRecord`. */
+  constructor(form: Form, literals: Int32Array | null = null) {
+    this.#form = form;
+    this.#literals = literals;
+    this.operandSize = form.operandSize;
+    this.addressSize = form.addressSize;
+  }
+
+  /** Block mode: the coming meaning is that of the record at `record`. */
+  nextRecord(form: Form, record: number): void {
     this.#form = form;
     this.operandSize = form.operandSize;
     this.addressSize = form.addressSize;
+    this.#record = record;
+    this.#offset = null;
+    this.#pending = null;
+    this.#start = this.#lines.length;
+    this.#mayLeave = false;
+    this.#systemStarted = false;
+    this.stores = 0;
+  }
+  /**
+   * Block mode: the instruction at `record` is complete. If it could fault, K tells the run loop which one it was; if it
+   * stored, the block may have been its own victim and then ends here.
+   */
+  endRecord(record: number, block: number): void {
+    if (this.#mayLeave) this.#lines.splice(this.#start, 0, `K[0]=${record};`);
+    if (this.#ended || this.stores === 0) return;
+    this.#storeFlags();
+    this.#emit(`if(C[${block}]<0)return H[1](${record + RECORD_WORDS});`);
+  }
+  /** Block mode: the block runs on at `next` bytes from its start. */
+  fallThrough(next: number): void {
+    if (!this.#ended) this.jump(`S[${state.EIP}]+${next}|0`);
+  }
+  /** Block mode: ends in a ready-made handler (a marker). */
+  handOver(handler: number, record: number): void {
+    this.#storeFlags();
+    this.#emit(`K[0]=${record};return H[${handler}](${record});`);
+    this.#ended = true;
   }
 
   /** Continues with the next record's instruction in the same handler (compare and branch fusion). */
@@ -123,7 +169,28 @@ export class JsBuilder implements Builder<Expression> {
   }
 
   #field(word: number): string {
-    return field(this.#base + word);
+    if (this.#literals !== null) {
+      const value = this.#literals[this.#record + word] as number;
+      return value < 0 ? `(${value})` : String(value);
+    }
+    return `C[${this.#position(word)}]`;
+  }
+  /** Index of a word of the current record. */
+  #position(word: number): string {
+    if (this.#literals !== null) return String(this.#record + word);
+    const offset = this.#base + word;
+    return offset === 0 ? 'p' : `p+${offset}`;
+  }
+  /** Before anything that may fault, leave or look at the flags. */
+  #leaving(): void {
+    this.#mayLeave = true;
+    this.#storeFlags();
+  }
+  #storeFlags(): void {
+    if (this.#unstored === null) return;
+    const line = this.#unstored;
+    this.#unstored = null;
+    this.#emit(line);
   }
   #emit(line: string): void {
     this.#lines.push(line);
@@ -186,6 +253,7 @@ export class JsBuilder implements Builder<Expression> {
     if (!this.isMemory(index)) return this.read(index);
     const size = this.size(index);
     this.loads += 1;
+    this.#leaving();
     const linear = this.#linearOperand(size, true);
     const entry = this.#name();
     const table = this.#field(R_TABLE);
@@ -203,7 +271,7 @@ export class JsBuilder implements Builder<Expression> {
       if (size !== this.size(index)) {
         // A register destination wider than the operand code says: only selectors and table registers do this.
         this.#emit(
-          `${this.#registerElement(size === 4 ? this.#field(R_RM) + '>>1' : this.#field(R_RM), size)}=${value};`,
+          `${this.#registerElement(size === 4 ? `${this.#field(R_RM)}>>1` : this.#field(R_RM), size)}=${value};`,
         );
         return;
       }
@@ -229,6 +297,7 @@ export class JsBuilder implements Builder<Expression> {
     return size === 1 ? `(${entry}&4095)!==0` : `(${entry}&4095)+(${linear}&4095)>${4096 - size}`;
   }
   #loadAt(linear: string, table: string, size: Size): Expression {
+    this.#leaving();
     const entry = this.#name();
     const value = this.#name();
     this.#emit(`const ${entry}=F[${table}+(${linear}>>>12)];`);
@@ -238,6 +307,7 @@ export class JsBuilder implements Builder<Expression> {
     return value;
   }
   #store(linear: string, table: string, value: Expression, size: Size): void {
+    this.#leaving();
     const entry = this.#name();
     this.#emit(`const ${entry}=F[${table}+${TABLE_ENTRIES}+(${linear}>>>12)];`);
     this.#emit(
@@ -262,6 +332,7 @@ export class JsBuilder implements Builder<Expression> {
     return this.#form.memory === 'checked' ? this.#checked(offset, bytes, write) : offset;
   }
   #checked(offset: Expression, bytes: number, write: boolean): Expression {
+    this.#leaving();
     return this.bind(`G.linear(${this.#field(R_AUX)}&7,${offset},${bytes},${write})|0`);
   }
   linear(bytes: number, write: boolean, offset?: Expression): Expression {
@@ -283,9 +354,11 @@ export class JsBuilder implements Builder<Expression> {
     return this.#loadAt(this.bind(linear), this.#field(R_TABLE), size);
   }
   loadForUpdate(size: Size, linear: Expression): Expression {
+    this.#leaving();
     return signed(`M.loadForUpdate${8 * size}(${linear},${this.#field(R_TABLE)})`, size);
   }
   storeUpdated(size: Size, linear: Expression, value: Expression): void {
+    this.stores += 1;
     this.#emit(`M.storeUpdated${8 * size}(${linear},${value},${this.#field(R_TABLE)});`);
   }
   register(number: number, size: Size): Expression {
@@ -350,6 +423,8 @@ export class JsBuilder implements Builder<Expression> {
     return `(${condition}?${then}:${otherwise})`;
   }
   when(condition: Expression, then: () => void, otherwise?: () => void): void {
+    this.#storeFlags();
+    this.#depth += 1;
     this.#emit(`if(${condition}){`);
     then();
     if (otherwise !== undefined) {
@@ -357,14 +432,15 @@ export class JsBuilder implements Builder<Expression> {
       otherwise();
     }
     this.#emit('}');
+    this.#depth -= 1;
     this.#flags = null;
   }
 
   #setFlags(result: Expression, x: Expression, y: Expression, xor: Expression): void {
     this.#flags = null;
-    this.#emit(
-      `S[${state.FLAG_R}]=${result};S[${state.FLAG_X}]=${x};S[${state.FLAG_Y}]=${y};S[${state.FLAG_XOR}]=${xor};`,
-    );
+    const line = `S[${state.FLAG_R}]=${result};S[${state.FLAG_X}]=${x};S[${state.FLAG_Y}]=${y};S[${state.FLAG_XOR}]=${xor};`;
+    if (this.#literals !== null && this.#depth === 0) this.#unstored = line;
+    else this.#emit(line);
   }
   flagsAdd(result: Expression, a: Expression, b: Expression): void {
     this.#setFlags(result, a, b, '0');
@@ -389,6 +465,7 @@ export class JsBuilder implements Builder<Expression> {
     this.#setFlags(result, result, '0', `${carry}|${overflow}<<11`);
   }
   setCarry(carry: Expression, overflow?: Expression): void {
+    this.#storeFlags();
     this.#flags = null;
     const value = this.bind(carry);
     if (overflow === undefined) {
@@ -400,24 +477,30 @@ export class JsBuilder implements Builder<Expression> {
     }
   }
   carry(): Expression {
+    this.#storeFlags();
     return `(${RAW_CARRY}^S[${state.FLAG_XOR}]&1)`;
   }
   setZero(zero: Expression): void {
+    this.#storeFlags();
     this.#flags = null;
     this.#emit(`S[${state.FLAG_XOR}]=S[${state.FLAG_XOR}]&~${ZF}|((S[${state.FLAG_R}]===0?1:0)^${zero})<<6;`);
   }
   condition(number: number): Expression {
     const known = this.#flags;
+    if (known === null) this.#storeFlags();
     const positive = known === null ? flagCondition(number >> 1) : knownCondition(number >> 1, known);
     return (number & 1) === 0 ? `(${positive}?1:0)` : `(${positive}?0:1)`;
   }
 
   stackLoad(offset: number, size: Size): Expression {
+    this.#leaving();
     if (this.#form.stack === 'checked') return this.bind(signed(`P.stackLoad(${offset},${size})`, size));
     const linear = this.bind(`S[${state.ESP}]+${offset}|0`);
     return this.#loadAt(linear, this.#stackTable(), size);
   }
   stackStore(offset: number, size: Size, value: Expression): void {
+    this.#leaving();
+    if (this.#literals !== null) this.stores += 1;
     if (this.#form.stack === 'checked') {
       this.#emit(`P.stackStore(${offset},${size},${value});`);
       return;
@@ -460,6 +543,7 @@ export class JsBuilder implements Builder<Expression> {
     return this.operandSize === 2 ? `(${value}&65535)` : value;
   }
   jump(target: Expression): void {
+    this.#storeFlags();
     this.#emit(`S[${state.EIP}]=${target};return ${END_BLOCK};`);
     this.#ended = true;
   }
@@ -488,13 +572,16 @@ export class JsBuilder implements Builder<Expression> {
   }
 
   call(procedure: string, ...args: Expression[]): Expression {
+    this.#leaving();
     return `P.${procedure}(${args.join(',')})`;
   }
   perform(procedure: string, ...args: Expression[]): void {
+    this.#leaving();
     this.#flags = null;
     this.#emit(`P.${procedure}(${args.join(',')});`);
   }
   #startSystem(): void {
+    this.#leaving();
     if (this.#systemStarted) return;
     this.#systemStarted = true;
     this.#emit(
@@ -518,17 +605,21 @@ export class JsBuilder implements Builder<Expression> {
     this.systemCall(procedure, args);
   }
   end(): void {
+    this.#storeFlags();
     this.#emit('return -1;');
     this.#ended = true;
   }
   string(name: string): void {
     const size = operandSizeOf(this.#stringOperand(), this.operandSize);
-    const io = name === 'ins' || name === 'outs';
-    if (io) this.#startSystem();
-    const invocation = `Z.${name}(p,${size},${this.addressSize},${this.#form.repeat})`;
-    if (io) {
+    this.#leaving();
+    this.#flags = null;
+    if (this.#literals !== null) this.stores += 1;
+    const info = this.#field(R_INFO);
+    const invocation = `Z.${name}(${this.#position(0)},${size},${this.addressSize},${this.#form.repeat})`;
+    if (name === 'ins' || name === 'outs') {
+      this.#startSystem();
       this.#emit(
-        `if(${invocation}){S[${state.PRECHARGED}]=0;S[${state.EIP}]=S[${state.EIP}]-(${field(R_INFO)}>>>20)|0;return ${END_CHARGED};}return -1;`,
+        `if(${invocation}){S[${state.PRECHARGED}]=0;S[${state.EIP}]=S[${state.EIP}]-(${info}>>>20)|0;return ${END_CHARGED};}return -1;`,
       );
       this.#ended = true;
       return;
@@ -538,7 +629,7 @@ export class JsBuilder implements Builder<Expression> {
       return;
     }
     this.#emit(
-      `if(${invocation}){T[${state.CYCLES}]+=${field(R_COST)};S[${state.RETIRED_PENDING}]+=${field(R_INFO)}>>13&127;S[${state.EIP}]=S[${state.EIP}]+(${field(R_INFO)}&8191)|0;return ${END_CHARGED};}`,
+      `if(${invocation}){T[${state.CYCLES}]+=${this.#field(R_COST)};S[${state.RETIRED_PENDING}]+=${info}>>13&127;S[${state.EIP}]=S[${state.EIP}]+(${info}&8191)|0;return ${END_CHARGED};}`,
     );
   }
   #stringOperand(): OperandCode {

@@ -19,12 +19,17 @@ export const B_LINK1_EIP = 11;
 export const B_LINK1 = 12;
 export const B_SECOND_PAGE = 13; // machine page of the bytes beyond the page end, if STRADDLES
 export const B_CLASS = 14; // retirement class
+/** Times the block was seen running by the dispatcher's sampling. */
+export const B_HEAT = 15;
 export const HEADER_WORDS = 16;
 
 /** The block ends in a near transfer or runs on: its successors may be linked. */
 export const LINKABLE = 1;
 /** Its single instruction crosses a page end; the second page is checked at each entry. */
 export const STRADDLES = 2;
+
+/** Its first record's handler runs the whole block. */
+export const COMPILED = 4;
 
 /** Words of a record. */
 export const R_HANDLER = 0;

@@ -16,7 +16,6 @@ export function highProduct(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) | 0;
 }
 
-// biome-ignore lint/nursery/noExcessiveLinesPerFunction: one table of procedures that share the state arrays
 export function arithmeticProcedures(cpu: Cpu) {
   const S = cpu.memory.state;
 
