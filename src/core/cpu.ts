@@ -131,6 +131,7 @@ export class Cpu {
   /** To be called after any change of CPL, segment registers, CR0, CR4 or EFLAGS.VM. */
   updateMode(): void {
     this.memory.state[slot.MODE] = computeMode(this.memory.state, this.mmu.truncatedLimit);
+    this.memory.state[slot.FETCH_PAGE] = -1;
   }
 
   /** Counts an instruction that a VMM carried out on the guest's behalf as retired at `cpl`. */
