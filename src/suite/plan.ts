@@ -3,7 +3,7 @@
 import type { Profile } from '../cost/profile.ts';
 import type { Workload } from './catalogue.ts';
 import { type CellKey, cellName } from './cell-name.ts';
-import { aliasOn, type ChosenEngine } from './choices.ts';
+import { aliasOn, type ChosenEngine, chooseEngine, chooseProfile } from './choices.ts';
 import { SuiteError } from './failure.ts';
 import { filterMatches } from './glob.ts';
 import type { Guest } from './guest.ts';
@@ -47,6 +47,24 @@ export function planCells(request: PlanRequest): PlannedCell[] {
     }
   }
   return cells;
+}
+
+/** The cells of a result once more, as far as they still exist. */
+export function replanCells(guest: Guest, cells: readonly (CellKey & { readonly ops: number })[]): PlannedCell[] {
+  const workloads = new Map(allWorkloads(guest).map((workload) => [workload.id, workload]));
+  const planned: PlannedCell[] = [];
+  for (const cell of cells) {
+    const workload = workloads.get(cell.workload);
+    if (workload === undefined || !parametersFit(workload, cell.params)) continue;
+    planned.push(planCell(guest, workload, { ...cell.params }, cell.ops, chooseEngine(cell.engine), chooseProfile(cell.profile)));
+  }
+  return planned;
+}
+
+function parametersFit(workload: Workload, params: Readonly<Record<string, string>>): boolean {
+  const names = workload.parameters.map((parameter) => parameter.name).sort();
+  if (names.join() !== Object.keys(params).sort().join()) return false;
+  return workload.parameters.every((parameter) => parameter.choices.includes(params[parameter.name] as string));
 }
 
 /** Every workload of the guest, by id; a Xen-only one counts too. */

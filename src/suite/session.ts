@@ -47,6 +47,7 @@ export async function runSession(options: SessionOptions): Promise<Run> {
   const id = runId();
   const journal = options.journal ? new Journal(join(runsFolder(), `${id}.jsonl`)) : null;
   try {
+    journal?.append({ command: options.command });
     const exact = await exactTrack(options, journal);
     const judged = judge(options.cells, exact);
     const eligible = options.cells.filter((_, index) => judged.get(index)?.status === 'ok');
@@ -78,7 +79,7 @@ async function exactTrack(options: SessionOptions, journal: Journal | null): Pro
       ramBytes: options.guest.ramBytes,
       onCell: (position, outcome) => {
         const cell = options.cells[pending[position] as number] as PlannedCell;
-        journal?.append({ id: cell.id, outcome });
+        journal?.append({ id: cell.id, ops: cell.ops, image: cell.image, outcome });
         options.progress.cell(cell, outcome.status);
       },
     },
