@@ -16,7 +16,7 @@ export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
   },
   { name: 'AVX, AVX2, AVX-512, FMA, BMI (VEX, EVEX and XOP prefixes)', opcodes: ['c4', 'c5', '62', '8f /1-/7'] },
   { name: 'FXSAVE FXRSTOR LDMXCSR STMXCSR XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /0-/6', '0f c7 /3-/5'] },
-  { name: 'CLFLUSH CLFLUSHOPT CLWB', opcodes: ['0f ae /7', '66 0f ae /6'] },
+  { name: 'CLFLUSHOPT CLWB', opcodes: ['66 0f ae /7', '66 0f ae /6'] },
   { name: 'XABORT, XBEGIN', opcodes: ['c6 f8', 'c7 f8'] },
   { name: 'SGX, PCONFIG, WRMSRNS', opcodes: ['0f 01 c0', '0f 01 c5', '0f 01 c6', '0f 01 cf', '0f 01 d7'] },
   { name: 'MONITOR MWAIT CLAC STAC, TDX', opcodes: ['0f 01 c8-cf'] },

@@ -34,24 +34,29 @@ function admits(row: Instruction, modrm: number): boolean {
   });
 }
 
-function candidates(map: number, opcode: number, prefix: number): Instruction[] {
-  const rows = INSTRUCTIONS.filter(({ encoding }) => {
-    const last = encoding.register ? encoding.opcode + 7 : encoding.opcode;
-    if (encoding.map !== map || opcode < encoding.opcode || opcode > last) return false;
-    return encoding.prefix === -1 || encoding.prefix === PREFIX_BYTES[prefix];
-  });
-  // The more specific first: F3 90 before 90, 90 before 90+r, a whole ModRM byte before a digit.
-  const weight = ({ encoding }: Instruction): number =>
-    (encoding.prefix >= 0 ? 4 : 0) + (encoding.modrmFirst >= 0 ? 2 : 0) + (encoding.register ? 0 : 1);
-  return rows.sort((a, b) => weight(b) - weight(a));
+/** Rows by `map << 10 | prefix class << 8 | opcode byte`. */
+const candidates: Instruction[][] = Array.from({ length: 3 * 4 * 256 }, () => []);
+for (const row of INSTRUCTIONS) {
+  const { map, opcode, register, prefix } = row.encoding;
+  for (let prefixClass = 0; prefixClass < 4; prefixClass++) {
+    if (prefix !== -1 && prefix !== PREFIX_BYTES[prefixClass]) continue;
+    for (let low = 0; low < (register ? 8 : 1); low++) {
+      candidates[(map << 10) | (prefixClass << 8) | (opcode + low)]!.push(row);
+    }
+  }
+}
+
+/** The more specific row first: F3 90 before 90, 90 before 90+r, a whole ModRM byte before a digit. */
+function weight({ encoding }: Instruction): number {
+  return (encoding.prefix >= 0 ? 4 : 0) + (encoding.modrmFirst >= 0 ? 2 : 0) + (encoding.register ? 0 : 1);
 }
 
 const cells = new Int16Array(3 * 4 * 256);
 const groups: Int16Array[] = [];
 
-function fillCell(map: number, opcode: number, prefix: number): number {
-  const rows = candidates(map, opcode, prefix);
+function cellOf(rows: Instruction[]): number {
   if (rows.length === 0) return ABSENT;
+  rows.sort((a, b) => weight(b) - weight(a));
   if (!usesModrm(rows[0]!)) return rows[0]!.id;
   const group = new Int16Array(256).map((_, modrm) => rows.find((row) => admits(row, modrm))?.id ?? ABSENT);
   if (group.every((id) => id === group[0])) return group[0]!;
@@ -59,13 +64,9 @@ function fillCell(map: number, opcode: number, prefix: number): number {
   return GROUP_FIRST - (same >= 0 ? same : groups.push(group) - 1);
 }
 
-for (let map = 0; map < 3; map++) {
-  for (let prefix = 0; prefix < 4; prefix++) {
-    for (let opcode = 0; opcode < 256; opcode++) {
-      cells[(map << 10) | (prefix << 8) | opcode] = fillCell(map, opcode, prefix);
-    }
-  }
-}
+candidates.forEach((rows, place) => {
+  cells[place] = cellOf(rows);
+});
 
 const flatGroups = new Int16Array(groups.length * 256);
 groups.forEach((group, number) => {

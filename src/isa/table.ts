@@ -1,11 +1,11 @@
 /**
- * The instruction table: every opcode form of `opcodes.ts` with the properties of its meaning. What the decoder,
+ * The instruction table: every opcode form of `opcodes.ts` with the properties of its properties. What the decoder,
  * the formatter, the assembler, the interpreter, the translators and the cost model know of instructions is here.
  */
 import { CF, OF, PF, SF, ZF } from './eflags.ts';
 import type { Encoding, Instruction, OperandCode } from './instruction.ts';
-import { MEANINGS } from './meanings.ts';
 import { CONDITIONS, OPCODES, type OpcodeRow } from './opcodes.ts';
+import { PROPERTIES } from './properties.ts';
 
 /** EFLAGS bits that a condition tests, by the condition's number divided by two (SDM volume 1, appendix B). */
 const CONDITION_FLAGS = [OF, CF, ZF, CF | ZF, SF, PF, SF | OF, SF | OF | ZF];
@@ -41,13 +41,13 @@ function parseEncoding(text: string): Encoding {
 
 function instruction([encodingText, name, ...operands]: OpcodeRow, id: number): Instruction {
   const [mnemonic, semantics] = name.includes('=') ? (name.split('=') as [string, string]) : [name, name];
-  const meaning = MEANINGS[semantics];
-  if (meaning === undefined) throw new Error(`No meaning '${semantics}' for opcode ${encodingText}`);
+  const properties = PROPERTIES[semantics];
+  if (properties === undefined) throw new Error(`No meaning '${semantics}' for opcode ${encodingText}`);
   const conditionName = CONDITIONAL.exec(name)?.[2];
   const condition = conditionName === undefined ? -1 : CONDITIONS.indexOf(conditionName as (typeof CONDITIONS)[number]);
-  let flagsRead = meaning.read ?? 0;
-  const flagsWritten = meaning.written ?? 0;
-  let flagsUndefined = meaning.undefined ?? 0;
+  let flagsRead = properties.read ?? 0;
+  const flagsWritten = properties.written ?? 0;
+  let flagsUndefined = properties.undefined ?? 0;
   if (condition >= 0) flagsRead |= CONDITION_FLAGS[condition >> 1]!;
   if (SHIFTS.has(semantics) && operands.at(-1) !== '1') {
     flagsUndefined |= OF;
@@ -63,13 +63,13 @@ function instruction([encodingText, name, ...operands]: OpcodeRow, id: number): 
     flagsRead,
     flagsWritten,
     flagsUndefined,
-    ends: meaning.ends ?? 'no',
-    privilege: meaning.privilege ?? 'user',
-    sensitive: meaning.sensitive ?? false,
+    ends: properties.ends ?? 'no',
+    privilege: properties.privilege ?? 'user',
+    sensitive: properties.sensitive ?? false,
     // A register destination with LOCK is #UD (SDM volume 2, LOCK): only forms that can write memory are lockable.
-    lockable: (meaning.lockable ?? false) && isMemoryOperand(operands[0]),
-    repeat: meaning.repeat ?? 'none',
-    cost: meaning.cost,
+    lockable: (properties.lockable ?? false) && isMemoryOperand(operands[0]),
+    repeat: properties.repeat ?? 'none',
+    cost: properties.cost,
   };
 }
 

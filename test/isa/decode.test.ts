@@ -8,7 +8,7 @@ import {
   DECODE_TRUNCATED,
   type Decoded,
 } from '../../src/isa/instruction.ts';
-import { MEANINGS } from '../../src/isa/meanings.ts';
+import { PROPERTIES } from '../../src/isa/properties.ts';
 import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { Random } from '../support/random.ts';
 import { fillByteStrings, SLOT } from './byte-strings.ts';
@@ -154,7 +154,7 @@ describe('the table', () => {
 
   test('uses every meaning', () => {
     const used = new Set(INSTRUCTIONS.map(({ semantics }) => semantics));
-    expect(Object.keys(MEANINGS).filter((name) => !used.has(name))).toEqual([]);
+    expect(Object.keys(PROPERTIES).filter((name) => !used.has(name))).toEqual([]);
   });
 
   test("marks Robin and Irvine's seventeen", () => {

@@ -7,7 +7,7 @@ import type { CostClass } from './cost-class.ts';
 import { AF, ARITHMETIC, CF, DF, IF, IOPL, NT, OF, PF, RF, SF, TF, VIF, VIP, VM, ZF } from './eflags.ts';
 import type { BlockEnd, Privilege } from './instruction.ts';
 
-export interface Meaning {
+export interface Properties {
   readonly cost: CostClass;
   readonly read?: number;
   readonly written?: number;
@@ -25,43 +25,43 @@ const IMAGE = ARITHMETIC | TF | IF | DF | IOPL | NT;
 /** What a transfer through a gate clears (SDM volume 3A, 6.12.1). */
 const GATE = TF | IF | NT | RF | VM;
 
-const add: Meaning = { cost: 'alu', written: ARITHMETIC, lockable: true };
-const logic: Meaning = { cost: 'alu', written: LOGIC, undefined: AF, lockable: true };
-const count: Meaning = { cost: 'alu', written: NOT_CARRY, lockable: true };
-const rotate: Meaning = { cost: 'shift', written: CF | OF };
-const rotateCarry: Meaning = { cost: 'shift', read: CF, written: CF | OF };
-const shift: Meaning = { cost: 'shift', written: LOGIC, undefined: AF };
-const multiply: Meaning = { cost: 'mul', written: CF | OF, undefined: PF | AF | ZF | SF };
-const divide: Meaning = { cost: 'div', undefined: ARITHMETIC };
-const bitTest: Meaning = { cost: 'bit', written: CF, undefined: PF | AF | SF | OF };
-const bitChange: Meaning = { ...bitTest, lockable: true };
-const bitScan: Meaning = { cost: 'bit', written: ZF, undefined: CF | PF | AF | SF | OF };
-const bcdAdjust: Meaning = { cost: 'bcd', read: CF | AF, written: CF | PF | AF | ZF | SF, undefined: OF };
-const asciiAdjust: Meaning = { cost: 'bcd', read: AF, written: CF | AF, undefined: PF | ZF | SF | OF };
-const asciiScale: Meaning = { cost: 'bcd', written: PF | ZF | SF, undefined: CF | AF | OF };
-const carry: Meaning = { cost: 'alu', written: CF };
-const branch: Meaning = { cost: 'branch', ends: 'transfer' };
-const farTransfer: Meaning = { cost: 'farTransfer', ends: 'transfer', sensitive: true };
-const segmentLoad: Meaning = { cost: 'segmentLoad', ends: 'system' };
-const probe: Meaning = { cost: 'descriptorProbe', written: ZF, sensitive: true };
-const tableStore: Meaning = { cost: 'tableStore', sensitive: true };
-const tableLoad: Meaning = { cost: 'tableLoad', ends: 'system', privilege: 'cpl0' };
-const string: Meaning = { cost: 'string', read: DF, repeat: 'rep' };
+const add: Properties = { cost: 'alu', written: ARITHMETIC, lockable: true };
+const logic: Properties = { cost: 'alu', written: LOGIC, undefined: AF, lockable: true };
+const count: Properties = { cost: 'alu', written: NOT_CARRY, lockable: true };
+const rotate: Properties = { cost: 'shift', written: CF | OF };
+const rotateCarry: Properties = { cost: 'shift', read: CF, written: CF | OF };
+const shift: Properties = { cost: 'shift', written: LOGIC, undefined: AF };
+const multiply: Properties = { cost: 'mul', written: CF | OF, undefined: PF | AF | ZF | SF };
+const divide: Properties = { cost: 'div', undefined: ARITHMETIC };
+const bitTest: Properties = { cost: 'bit', written: CF, undefined: PF | AF | SF | OF };
+const bitChange: Properties = { ...bitTest, lockable: true };
+const bitScan: Properties = { cost: 'bit', written: ZF, undefined: CF | PF | AF | SF | OF };
+const bcdAdjust: Properties = { cost: 'bcd', read: CF | AF, written: CF | PF | AF | ZF | SF, undefined: OF };
+const asciiAdjust: Properties = { cost: 'bcd', read: AF, written: CF | AF, undefined: PF | ZF | SF | OF };
+const asciiScale: Properties = { cost: 'bcd', written: PF | ZF | SF, undefined: CF | AF | OF };
+const carry: Properties = { cost: 'alu', written: CF };
+const branch: Properties = { cost: 'branch', ends: 'transfer' };
+const farTransfer: Properties = { cost: 'farTransfer', ends: 'transfer', sensitive: true };
+const segmentLoad: Properties = { cost: 'segmentLoad', ends: 'system' };
+const probe: Properties = { cost: 'descriptorProbe', written: ZF, sensitive: true };
+const tableStore: Properties = { cost: 'tableStore', sensitive: true };
+const tableLoad: Properties = { cost: 'tableLoad', ends: 'system', privilege: 'cpl0' };
+const string: Properties = { cost: 'string', read: DF, repeat: 'rep' };
 /** With ECX = 0 a repeated comparison leaves the flags: they count as read. */
-const stringCompare: Meaning = { cost: 'string', read: DF | ARITHMETIC, written: ARITHMETIC, repeat: 'repe' };
-const port: Meaning = { cost: 'port', ends: 'system', privilege: 'io' };
-const stringPort: Meaning = { ...port, read: DF, repeat: 'rep' };
-const control: Meaning = { cost: 'controlRead', ends: 'system', privilege: 'cpl0', undefined: ARITHMETIC };
-const debug: Meaning = { cost: 'debugRegister', ends: 'system', privilege: 'cpl0', undefined: ARITHMETIC };
-const cache: Meaning = { cost: 'cacheControl', ends: 'system', privilege: 'cpl0' };
-const privileged: Meaning = { cost: 'msr', ends: 'system', privilege: 'cpl0' };
+const stringCompare: Properties = { cost: 'string', read: DF | ARITHMETIC, written: ARITHMETIC, repeat: 'repe' };
+const port: Properties = { cost: 'port', ends: 'system', privilege: 'io' };
+const stringPort: Properties = { ...port, read: DF, repeat: 'rep' };
+const control: Properties = { cost: 'controlRead', ends: 'system', privilege: 'cpl0', undefined: ARITHMETIC };
+const debug: Properties = { cost: 'debugRegister', ends: 'system', privilege: 'cpl0', undefined: ARITHMETIC };
+const cache: Properties = { cost: 'cacheControl', ends: 'system', privilege: 'cpl0' };
+const privileged: Properties = { cost: 'msr', ends: 'system', privilege: 'cpl0' };
 /**
  * 'user': outside VMX operation these are #UD, and in non-root operation they exit, before CPL is looked at
  * (SDM volume 3C, chapter 30), so the procedure itself checks CPL last.
  */
-const vmx: Meaning = { cost: 'vmx', ends: 'system', written: ARITHMETIC };
+const vmx: Properties = { cost: 'vmx', ends: 'system', written: ARITHMETIC };
 
-export const MEANINGS: Readonly<Record<string, Meaning>> = {
+export const PROPERTIES: Readonly<Record<string, Properties>> = {
   add,
   or: logic,
   adc: { ...add, read: CF },
@@ -162,6 +162,8 @@ export const MEANINGS: Readonly<Record<string, Meaning>> = {
   into: { cost: 'intN', read: OF, written: GATE, ends: 'transfer', sensitive: true },
   iret: { cost: 'iret', read: IMAGE, written: IMAGE | RF | VM | VIF | VIP, ends: 'transfer', sensitive: true },
   nop: { cost: 'nop' },
+  clflush: { cost: 'cacheControl' },
+  fence: { cost: 'cacheControl' },
   pause: { cost: 'nop' },
   ud2: { cost: 'nop', ends: 'transfer' },
   hlt: { cost: 'hlt', ends: 'system', privilege: 'cpl0' },
