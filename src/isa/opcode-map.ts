@@ -54,14 +54,24 @@ function weight({ encoding }: Instruction): number {
 const cells = new Int16Array(3 * 4 * 256);
 const groups: Int16Array[] = [];
 
+/** Cell values by the rows they stand for: most opcodes have the same under every prefix. */
+const knownCells = new Map<string, number>();
+
 function cellOf(rows: Instruction[]): number {
   if (rows.length === 0) return ABSENT;
   rows.sort((a, b) => weight(b) - weight(a));
-  if (!usesModrm(rows[0]!)) return rows[0]!.id;
+  const key = rows.map(({ id }) => id).join();
+  let cell = knownCells.get(key);
+  if (cell === undefined) {
+    cell = usesModrm(rows[0]!) ? modrmCell(rows) : rows[0]!.id;
+    knownCells.set(key, cell);
+  }
+  return cell;
+}
+
+function modrmCell(rows: readonly Instruction[]): number {
   const group = new Int16Array(256).map((_, modrm) => rows.find((row) => admits(row, modrm))?.id ?? ABSENT);
-  if (group.every((id) => id === group[0])) return group[0]!;
-  const same = groups.findIndex((other) => other.every((id, modrm) => id === group[modrm]));
-  return GROUP_FIRST - (same >= 0 ? same : groups.push(group) - 1);
+  return group.every((id) => id === group[0]) ? group[0]! : GROUP_FIRST - (groups.push(group) - 1);
 }
 
 candidates.forEach((rows, place) => {
