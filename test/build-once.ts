@@ -1,4 +1,7 @@
-/** Builds `dist/` before the tests that start the program, unless it is newer than every source file. */
+/**
+ * Builds `dist/` before the tests that start the program, unless it is newer than every source file. Types are checked by
+ * `npm run types`, not here.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,5 +24,5 @@ function built(): number {
 
 export function setup(): void {
   if (newest('src') < built()) return;
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--noCheck'], { stdio: 'inherit' });
 }

@@ -31,7 +31,9 @@ export class Arguments {
 
   /** Every value, split at commas outside braces. */
   list(name: OptionName): string[] {
-    return (this.#values.get(name) ?? []).flatMap((value) => value.split(/,(?![^{]*\})/)).filter((value) => value !== '');
+    return (this.#values.get(name) ?? [])
+      .flatMap((value) => value.split(/,(?![^{]*\})/))
+      .filter((value) => value !== '');
   }
 
   /** Every value as it was given. */
@@ -43,7 +45,9 @@ export class Arguments {
     const given = this.text(name);
     if (given === null) return fallback;
     if ((choices as readonly string[]).includes(given)) return given as T;
-    throw new SuiteError(`Expected --${name} to be ${choices.join(', ')}, got '${given}'.${didYouMean(given, choices)}`);
+    throw new SuiteError(
+      `Expected --${name} to be ${choices.join(', ')}, got '${given}'.${didYouMean(given, choices)}`,
+    );
   }
 
   /** A whole number of at least `least`. */
@@ -76,11 +80,19 @@ export function parseArguments(command: string, args: readonly string[], allowed
   return new Arguments(flags.positionals, values);
 }
 
-function flagValues(command: string, args: readonly string[], known: readonly OptionName[]): { values: Map<string, string[]>; positionals: string[] } {
+function flagValues(
+  command: string,
+  args: readonly string[],
+  known: readonly OptionName[],
+): { values: Map<string, string[]>; positionals: string[] } {
   const options: Record<string, { type: 'string' | 'boolean'; short?: string; multiple: true }> = {};
   for (const name of known) {
     const { short, value } = optionSpec(name);
-    options[name] = { type: value === undefined ? 'boolean' : 'string', multiple: true, ...(short === undefined ? {} : { short }) };
+    options[name] = {
+      type: value === undefined ? 'boolean' : 'string',
+      multiple: true,
+      ...(short === undefined ? {} : { short }),
+    };
   }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const values = new Map<string, string[]>();
@@ -90,8 +102,10 @@ function flagValues(command: string, args: readonly string[], known: readonly Op
     if (token.kind !== 'option') continue;
     if (!(known as readonly string[]).includes(token.name)) throw unknownFlag(command, token.rawName, known);
     const takesValue = optionSpec(token.name as OptionName).value !== undefined;
-    if (takesValue && token.value === undefined) throw new SuiteError(`The flag ${token.rawName} needs a value, as in '${usageOf(token.name as OptionName)}'.`);
-    if (!takesValue && token.value !== undefined) throw new SuiteError(`The flag ${token.rawName} takes no value, got '${token.value}'.`);
+    if (takesValue && token.value === undefined)
+      throw new SuiteError(`The flag ${token.rawName} needs a value, as in '${usageOf(token.name as OptionName)}'.`);
+    if (!takesValue && token.value !== undefined)
+      throw new SuiteError(`The flag ${token.rawName} takes no value, got '${token.value}'.`);
     const list = values.get(token.name) ?? [];
     list.push(token.value ?? 'true');
     values.set(token.name, list);
@@ -128,7 +142,11 @@ function* configValues(known: readonly OptionName[]): Generator<[string, string]
     throw new SuiteError(`Expected the config file ${CONFIG_FILE} to be an object of long option names.`);
   }
   for (const [name, value] of Object.entries(config)) {
-    if (!(name in OPTIONS)) throw new SuiteError(`The config file ${CONFIG_FILE} sets '${name}', which is no option.${didYouMean(name, Object.keys(OPTIONS))}`);
-    if ((known as readonly string[]).includes(name)) yield [name, Array.isArray(value) ? value.join(',') : String(value)];
+    if (!(name in OPTIONS))
+      throw new SuiteError(
+        `The config file ${CONFIG_FILE} sets '${name}', which is no option.${didYouMean(name, Object.keys(OPTIONS))}`,
+      );
+    if ((known as readonly string[]).includes(name))
+      yield [name, Array.isArray(value) ? value.join(',') : String(value)];
   }
 }

@@ -8,7 +8,7 @@ import { compareRuns } from '../suite/compare.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
 import { didYouMean } from '../suite/nearest.ts';
 import { asBaseline, readRun, writeBaseline } from '../suite/results.ts';
-import { Arguments } from './arguments.ts';
+import type { Arguments } from './arguments.ts';
 import { type Command, print, tell } from './command.ts';
 import { guestOf, measurePlan, PLAN_OPTIONS, planOf, SESSION_OPTIONS, tellFailures } from './run-request.ts';
 
@@ -19,10 +19,16 @@ export const baselineCommand: Command = {
   usage: 'save|list|show|rm [name]',
   what: `Keep named references in results/ (default name: ${DEFAULT_BASELINE}). 'save' measures twice and refuses if the runs disagree.`,
   options: [...PLAN_OPTIONS, ...SESSION_OPTIONS, 'plain'],
-  examples: ['trivisor baseline save', 'trivisor baseline save quick --quick', 'trivisor baseline list', 'trivisor baseline show'],
+  examples: [
+    'trivisor baseline save',
+    'trivisor baseline save quick --quick',
+    'trivisor baseline list',
+    'trivisor baseline show',
+  ],
   run(args, raw) {
     const [action, name = DEFAULT_BASELINE, ...rest] = args.positionals;
-    if (action === undefined || rest.length > 0) throw new SuiteError(`Expected one of ${ACTIONS.join(', ')} and at most one name.`);
+    if (action === undefined || rest.length > 0)
+      throw new SuiteError(`Expected one of ${ACTIONS.join(', ')} and at most one name.`);
     switch (action) {
       case 'save':
         return save(args, name, raw);
@@ -34,7 +40,9 @@ export const baselineCommand: Command = {
       case 'rm':
         return remove(name);
       default:
-        throw new SuiteError(`'trivisor baseline' has no action '${action}'; it has ${ACTIONS.join(', ')}.${didYouMean(action, ACTIONS)}`);
+        throw new SuiteError(
+          `'trivisor baseline' has no action '${action}'; it has ${ACTIONS.join(', ')}.${didYouMean(action, ACTIONS)}`,
+        );
     }
   },
 };
@@ -56,17 +64,22 @@ async function save(args: Arguments, name: string, raw: readonly string[]): Prom
   const differing = compareRuns(baseline, second.run).cells.filter((cell) => cell.verdict !== 'SAME');
   if (differing.length > 0) {
     const ids = differing.slice(0, 3).map((cell) => cell.id);
-    throw new SuiteError(`The two runs disagree in ${differing.length} cells (${ids.join(', ')}), so no baseline was saved.`, EXIT.cellFailed);
+    throw new SuiteError(
+      `The two runs disagree in ${differing.length} cells (${ids.join(', ')}), so no baseline was saved.`,
+      EXIT.cellFailed,
+    );
   }
   writeBaseline(path, baseline);
-  print(`Saved ${relative(process.cwd(), path)}: ${baseline.cells.length} cells, measured twice with identical figures.`);
+  print(
+    `Saved ${relative(process.cwd(), path)}: ${baseline.cells.length} cells, measured twice with identical figures.`,
+  );
   return EXIT.done;
 }
 
 function list(args: Arguments): number {
   const entries = listBaselines();
   if (entries.length === 0) {
-    print("There are no baselines in results/ yet. Make one: trivisor baseline save");
+    print('There are no baselines in results/ yet. Make one: trivisor baseline save');
     return EXIT.done;
   }
   const rows = entries.map((entry) => {
@@ -75,7 +88,12 @@ function list(args: Arguments): number {
     const profiles = [...new Set(run.cells.map((cell) => cell.profile))].join(', ');
     return [`@${entry.name}`, String(run.cells.length), engines, profiles];
   });
-  print(renderTable({ head: ['baseline', 'cells', 'engines', 'profiles'], align: ['left', 'right', 'left', 'left'], rows }, args.has('plain')));
+  print(
+    renderTable(
+      { head: ['baseline', 'cells', 'engines', 'profiles'], align: ['left', 'right', 'left', 'left'], rows },
+      args.has('plain'),
+    ),
+  );
   return EXIT.done;
 }
 

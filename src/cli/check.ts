@@ -20,12 +20,17 @@ export const checkCommand: Command = {
   usage: '',
   what: 'Measure the cells of a baseline again and exit 3 if any figure differs, saying which, which way and why.',
   options: ['against', 'from', ...SESSION_OPTIONS, 'format', 'plain'],
-  examples: ['trivisor check', 'trivisor check --against @baseline --twice', 'trivisor check --from results/runs/ID.json'],
+  examples: [
+    'trivisor check',
+    'trivisor check --against @baseline --twice',
+    'trivisor check --from results/runs/ID.json',
+  ],
   async run(args) {
-    if (args.positionals.length > 0) throw new SuiteError(`'trivisor check' takes no arguments, got '${args.positionals.join(' ')}'.`);
+    if (args.positionals.length > 0)
+      throw new SuiteError(`'trivisor check' takes no arguments, got '${args.positionals.join(' ')}'.`);
     const base = baselineOf(args);
     if (base === null) {
-      tell("There is no baseline to check against yet, so there is nothing to fail. Make one: trivisor baseline save");
+      tell('There is no baseline to check against yet, so there is nothing to fail. Make one: trivisor baseline save');
       return EXIT.done;
     }
     const from = args.text('from');
@@ -54,7 +59,10 @@ async function measureAgain(args: Arguments, base: Run): Promise<{ run: Run; int
   const known = new Set(base.cells.map((cell) => cell.workload));
   const fresh = allWorkloads(guest).filter((workload) => !known.has(workload.id));
   if (fresh.length > 0) tell(`Not in the baseline: ${fresh.map((workload) => workload.id).join(', ')}.`);
-  return measurePlan(args, guest, cells, { command: ['check'], twice: args.has('twice') || process.env.CI !== undefined });
+  return measurePlan(args, guest, cells, {
+    command: ['check'],
+    twice: args.has('twice') || process.env.CI !== undefined,
+  });
 }
 
 function conclude(args: Arguments, base: Run, head: Run): number {
@@ -62,12 +70,14 @@ function conclude(args: Arguments, base: Run, head: Run): number {
   const result = gate(comparison, head);
   tellImages(base, head);
   const format = args.choice('format', ['table', 'md', 'json'], 'table');
-  if (format === 'json') print(JSON.stringify({ verdict: result.verdict, exitCode: result.exitCode, ...comparison }, null, 2));
+  if (format === 'json')
+    print(JSON.stringify({ verdict: result.verdict, exitCode: result.exitCode, ...comparison }, null, 2));
   else if (format === 'md') print(comparisonMarkdown(comparison));
   else print(comparisonText(comparison, args.has('plain')));
   if (format !== 'json') print(result.verdict);
   if (process.env.GITHUB_ACTIONS === 'true') tell(githubAnnotations(result));
   const summary = process.env.GITHUB_STEP_SUMMARY;
-  if (summary !== undefined && summary !== '') appendFileSync(summary, `${result.verdict}\n\n${comparisonMarkdown(comparison)}\n`);
+  if (summary !== undefined && summary !== '')
+    appendFileSync(summary, `${result.verdict}\n\n${comparisonMarkdown(comparison)}\n`);
   return result.exitCode;
 }

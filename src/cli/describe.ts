@@ -1,8 +1,9 @@
 /** `trivisor describe`: everything about one workload, engine or profile. */
-import { renderTable } from '../report/text-table.ts';
+
 import { EVENT_ROWS } from '../cost/event.ts';
 import type { Priced, Profile } from '../cost/profile.ts';
 import type { EngineDefinition } from '../engines/engine.ts';
+import { renderTable } from '../report/text-table.ts';
 import type { Workload } from '../suite/catalogue.ts';
 import { ENGINES, PROFILES } from '../suite/choices.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
@@ -19,14 +20,17 @@ export const describeCommand: Command = {
   examples: ['trivisor describe nano/syscall', 'trivisor describe vtx', 'trivisor describe pentium4-672'],
   run(args) {
     const [id] = args.positionals;
-    if (id === undefined || args.positionals.length > 1) throw new SuiteError('Expected one name: trivisor describe <id>.');
+    if (id === undefined || args.positionals.length > 1)
+      throw new SuiteError('Expected one name: trivisor describe <id>.');
     const engine = ENGINES.find((candidate) => candidate.name === id);
     if (engine !== undefined) print(describeEngine(engine));
     const profile = PROFILES.find((candidate) => candidate.name === id);
     if (profile !== undefined) print(describeProfile(profile, args.has('plain')));
     if (engine !== undefined || profile !== undefined) return EXIT.done;
     const workloads = allWorkloads(loadGuest());
-    const workload = workloads.find((candidate) => candidate.id === id) ?? workloads.find((candidate) => candidate.id.endsWith(`/${id}`));
+    const workload =
+      workloads.find((candidate) => candidate.id === id) ??
+      workloads.find((candidate) => candidate.id.endsWith(`/${id}`));
     if (workload === undefined) {
       const known = [...workloads.map((w) => w.id), ...ENGINES.map((e) => e.name), ...PROFILES.map((p) => p.name)];
       throw new SuiteError(`There is no workload, engine or profile called '${id}'.${didYouMean(id, known)}`);
@@ -64,7 +68,9 @@ function describeProfile(profile: Profile, plain: boolean): string {
   ];
   const rows = [
     ...Object.entries(profile.instructions).map(([name, priced]) => priceRow(`instruction ${name}`, priced)),
-    ...EVENT_ROWS.filter((row) => profile.events[row.name] !== undefined).map((row) => priceRow(row.name, profile.events[row.name] as Priced)),
+    ...EVENT_ROWS.filter((row) => profile.events[row.name] !== undefined).map((row) =>
+      priceRow(row.name, profile.events[row.name] as Priced),
+    ),
     priceRow('one VMM software step', profile.step),
   ];
   const table = renderTable({ head: ['constant', 'cycles', 'source'], align: ['left', 'right', 'left'], rows }, plain);

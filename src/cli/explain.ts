@@ -24,7 +24,8 @@ export const explainCommand: Command = {
   ],
   async run(args) {
     const [text] = args.positionals;
-    if (text === undefined || args.positionals.length > 1) throw new SuiteError('Expected one cell: trivisor explain <workload>@<engine>[:<profile>].');
+    if (text === undefined || args.positionals.length > 1)
+      throw new SuiteError('Expected one cell: trivisor explain <workload>@<engine>[:<profile>].');
     const format = args.choice('format', ['table', 'json'], 'table');
     const from = args.text('from');
     const cells = from === null ? await measureCells(args, text) : cellsOf(resolveRun(from).run, text, from);
@@ -37,7 +38,10 @@ export const explainCommand: Command = {
 
 function parse(text: string): NonNullable<ReturnType<typeof parseCellName>> {
   const name = parseCellName(text);
-  if (name === null) throw new SuiteError(`Expected a cell such as nano/in@vtx:sandy-bridge or 'nano/syscall{method=int80}@vtx~noept', got '${text}'.`);
+  if (name === null)
+    throw new SuiteError(
+      `Expected a cell such as nano/in@vtx:sandy-bridge or 'nano/syscall{method=int80}@vtx~noept', got '${text}'.`,
+    );
   return name;
 }
 
@@ -58,14 +62,26 @@ function cellsOf(run: Run, text: string, from: string): Cell[] {
 /** Native runs too: a cell's figures count only after the oracle. */
 async function measureCells(args: Arguments, text: string): Promise<Cell[] | null> {
   const name = parse(text);
-  if (name.engine === null) throw new SuiteError(`Expected the cell's engine after '@', as in ${name.workload}@vtx, got '${text}'.`);
+  if (name.engine === null)
+    throw new SuiteError(`Expected the cell's engine after '@', as in ${name.workload}@vtx, got '${text}'.`);
   const engine = chooseEngine(name.engine);
   const profile = chooseProfile(name.profile ?? DEFAULT_PROFILE);
   const guest = loadGuest();
   const sweeps = Object.fromEntries(Object.entries(name.params).map(([key, value]) => [key, [value]]));
   const engines = engine.name === 'native' ? [engine] : [chooseEngine('native'), engine];
-  const planned = planCells({ guest, filters: [name.workload], engines, profiles: [profile], sweeps, quick: args.has('quick'), shard: null });
-  if (name.profile === null) tell(`On ${profile.name}; name another profile after ':', as in ${cellName({ ...name, engine: engine.name, profile: 'pentium4-672' })}.`);
+  const planned = planCells({
+    guest,
+    filters: [name.workload],
+    engines,
+    profiles: [profile],
+    sweeps,
+    quick: args.has('quick'),
+    shard: null,
+  });
+  if (name.profile === null)
+    tell(
+      `On ${profile.name}; name another profile after ':', as in ${cellName({ ...name, engine: engine.name, profile: 'pentium4-672' })}.`,
+    );
   const { run, interrupted } = await measurePlan(args, guest, planned, { command: ['explain', text] });
   return interrupted === null ? run.cells.filter((cell) => cell.engine === engine.name) : null;
 }

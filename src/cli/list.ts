@@ -22,7 +22,9 @@ export const listCommand: Command = {
       if (ids.some((id) => filterMatches(filter, id))) continue;
       throw new SuiteError(`The filter '${filter}' matches no workload.${didYouMean(filter, ids)}`);
     }
-    const workloads = all.filter((w) => args.positionals.length === 0 || args.positionals.some((f) => filterMatches(f, w.id)));
+    const workloads = all.filter(
+      (w) => args.positionals.length === 0 || args.positionals.some((f) => filterMatches(f, w.id)),
+    );
     const rows = workloads.map((workload) => {
       const parameters = workload.parameters.map((parameter) => `${parameter.name}=${parameter.choices.join('|')}`);
       return [workload.id, workload.operation, parameters.join(' ')];
@@ -35,7 +37,10 @@ export const listCommand: Command = {
       ...Object.entries(engine.variations).map(([name, what]) => [`${engine.name}~${name}`, what]),
     ]);
     print(`\n${renderTable({ head: ['engine', 'what'], align: ['left', 'left'], rows: engines }, plain)}`);
-    const profiles = PROFILES.map((profile) => [profile.name === DEFAULT_PROFILE ? `${profile.name} (default)` : profile.name, profile.title]);
+    const profiles = PROFILES.map((profile) => [
+      profile.name === DEFAULT_PROFILE ? `${profile.name} (default)` : profile.name,
+      profile.title,
+    ]);
     print(`\n${renderTable({ head: ['profile', 'what'], align: ['left', 'left'], rows: profiles }, plain)}`);
     return EXIT.done;
   },

@@ -37,7 +37,9 @@ async function main(args: readonly string[]): Promise<number> {
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command === undefined) {
     const names = COMMANDS.map((candidate) => candidate.name);
-    throw new SuiteError(`There is no command '${name}'; the commands are ${names.join(', ')}.${didYouMean(name, names)}`);
+    throw new SuiteError(
+      `There is no command '${name}'; the commands are ${names.join(', ')}.${didYouMean(name, names)}`,
+    );
   }
   if (rest.includes('--help') || rest.includes('-h')) {
     print(commandHelp(command));

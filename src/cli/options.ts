@@ -9,18 +9,44 @@ export interface OptionSpec {
 }
 
 export const OPTIONS = {
-  filter: { short: 'f', value: 'GLOB', multiple: true, what: "workloads to run, by glob over group/name: 'nano/*', 'macro', 'syscall'" },
-  engine: { short: 'e', value: 'NAME', multiple: true, what: "engines, with variations: 'vtx', 'vtx~noept~novpid', 'all' (default: all)" },
-  profile: { short: 'p', value: 'NAME', multiple: true, what: "CPU profiles, or 'all' (default: sandy-bridge and pentium4-672)" },
-  param: { short: 'P', value: 'NAME=V,V', multiple: true, what: "sweep a workload's parameter, or its operation count: -P batch=1,8,64 -P ops=1000" },
+  filter: {
+    short: 'f',
+    value: 'GLOB',
+    multiple: true,
+    what: "workloads to run, by glob over group/name: 'nano/*', 'macro', 'syscall'",
+  },
+  engine: {
+    short: 'e',
+    value: 'NAME',
+    multiple: true,
+    what: "engines, with variations: 'vtx', 'vtx~noept~novpid', 'all' (default: all)",
+  },
+  profile: {
+    short: 'p',
+    value: 'NAME',
+    multiple: true,
+    what: "CPU profiles, or 'all' (default: sandy-bridge and pentium4-672)",
+  },
+  param: {
+    short: 'P',
+    value: 'NAME=V,V',
+    multiple: true,
+    what: "sweep a workload's parameter, or its operation count: -P batch=1,8,64 -P ops=1000",
+  },
   image: { value: 'FILE.elf', what: 'measure your own multiboot image that uses the markers, instead of the suite' },
-  track: { value: 'TRACK', what: 'exact (modelled cycles, deterministic), wall (speed of this host) or both (default: exact)' },
+  track: {
+    value: 'TRACK',
+    what: 'exact (modelled cycles, deterministic), wall (speed of this host) or both (default: exact)',
+  },
   quick: { what: 'fewer operations; at most 15 s for the default comparison' },
   twice: { what: 'run every exact cell a second time and require identical figures' },
   rounds: { value: 'N', what: 'fresh processes per cell on the wall track (default: 5)' },
   'time-budget': { value: 'SECONDS', what: 'start no new wall-track block after this long (default: 120)' },
   seed: { value: 'N', what: 'seed of the order of wall-track blocks (default: 1)' },
-  shard: { value: 'I/N', what: "run the I-th of N shares of the workloads; 'auto' reads SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX" },
+  shard: {
+    value: 'I/N',
+    what: "run the I-th of N shares of the workloads; 'auto' reads SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX",
+  },
   timeout: { value: 'CYCLES', what: 'limit of each cell in virtual cycles: 500M, 2G (default: 20G)' },
   'wall-limit': { value: 'SECONDS', what: 'wall-clock backstop of each cell (default: 120)' },
   jobs: { value: 'N', what: 'processes on the exact track (default: the number of host cores)' },

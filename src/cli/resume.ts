@@ -10,8 +10,8 @@ import { readRun } from '../suite/results.ts';
 import type { Run } from '../suite/schema.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { guestOf, measurePlan, planOf } from './run-request.ts';
 import { concludeRun, runCommand } from './run.ts';
+import { guestOf, measurePlan, planOf } from './run-request.ts';
 
 export const resumeCommand: Command = {
   name: 'resume',
@@ -21,7 +21,8 @@ export const resumeCommand: Command = {
   examples: ['trivisor resume results/runs/20260101-120000-abc.json'],
   async run(args) {
     const [reference] = args.positionals;
-    if (reference === undefined || args.positionals.length > 1) throw new SuiteError('Expected one partial result: trivisor resume <file>.');
+    if (reference === undefined || args.positionals.length > 1)
+      throw new SuiteError('Expected one partial result: trivisor resume <file>.');
     const partial = readPartial(reference);
     const original = parseArguments('run', partial.command.slice(1), runCommand.options);
     const guest = guestOf(original);
@@ -43,7 +44,10 @@ interface Partial {
   readonly outcomes: ReadonlyMap<string, CellOutcome>;
 }
 
-function finishedCells(cells: readonly PlannedCell[], outcomes: ReadonlyMap<string, CellOutcome>): Map<number, CellOutcome> {
+function finishedCells(
+  cells: readonly PlannedCell[],
+  outcomes: ReadonlyMap<string, CellOutcome>,
+): Map<number, CellOutcome> {
   const done = new Map<number, CellOutcome>();
   for (const [index, cell] of cells.entries()) {
     const outcome = outcomes.get(partialKey(cell));
@@ -62,7 +66,8 @@ function readPartial(reference: string): Partial {
   if (existsSync(journal)) return readJournal(journal);
   const path = existsSync(reference) ? reference : join(runsFolder(), `${reference}.json`);
   const run = readRun(path);
-  if (run.kind !== 'run' || run.command[0] !== 'run') throw new SuiteError(`'${path}' is not the result of 'trivisor run', so it cannot be resumed.`);
+  if (run.kind !== 'run' || run.command[0] !== 'run')
+    throw new SuiteError(`'${path}' is not the result of 'trivisor run', so it cannot be resumed.`);
   const outcomes = new Map<string, CellOutcome>();
   for (const cell of run.cells) {
     const outcome = outcomeOf(cell);
@@ -88,10 +93,16 @@ function readJournal(path: string): Partial {
       continue;
     }
     if (record.command !== undefined) command = record.command;
-    else if (record.id !== undefined && record.ops !== undefined && record.image !== undefined && record.outcome !== undefined) {
+    else if (
+      record.id !== undefined &&
+      record.ops !== undefined &&
+      record.image !== undefined &&
+      record.outcome !== undefined
+    ) {
       outcomes.set(partialKey({ id: record.id, ops: record.ops, image: record.image }), record.outcome);
     }
   }
-  if (command === null) throw new SuiteError(`The journal '${path}' does not say which command it belongs to, so it cannot be resumed.`);
+  if (command === null)
+    throw new SuiteError(`The journal '${path}' does not say which command it belongs to, so it cannot be resumed.`);
   return { command, outcomes };
 }

@@ -1,7 +1,14 @@
 /** From a command's arguments to a plan and a session; shared by every command that measures. */
 import { availableParallelism } from 'node:os';
 import type { CellOutcome } from '../suite/cell.ts';
-import { type ChosenEngine, COMPANION_PROFILE, chooseEngine, chooseEngines, chooseProfiles, DEFAULT_PROFILE } from '../suite/choices.ts';
+import {
+  type ChosenEngine,
+  COMPANION_PROFILE,
+  chooseEngine,
+  chooseEngines,
+  chooseProfiles,
+  DEFAULT_PROFILE,
+} from '../suite/choices.ts';
 import { SuiteError } from '../suite/failure.ts';
 import { type Guest, loadGuest, loadUserImage } from '../suite/guest.ts';
 import { type PlannedCell, planCells } from '../suite/plan.ts';
@@ -55,10 +62,15 @@ function sweepsOf(args: Arguments): Record<string, string[]> {
 }
 
 /** `i/n`, 1-based; `auto` reads what array jobs are given (0- or 1-based as their minimum says). */
-export function shardOf(text: string | null, environment: NodeJS.ProcessEnv = process.env): { index: number; of: number } | null {
+export function shardOf(
+  text: string | null,
+  environment: NodeJS.ProcessEnv = process.env,
+): { index: number; of: number } | null {
   if (text === null) return null;
   const match = /^(\d+|auto)(?:\/(\d+))?$/.exec(text);
-  const bad = new SuiteError(`Expected --shard to be I/N with 1 <= I <= N, or 'auto' inside an array job, got '${text}'.`);
+  const bad = new SuiteError(
+    `Expected --shard to be I/N with 1 <= I <= N, or 'auto' inside an array job, got '${text}'.`,
+  );
   if (match === null) throw bad;
   let [index, of] = [Number(match[1]), Number(match[2])];
   if (match[1] === 'auto') {

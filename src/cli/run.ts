@@ -1,8 +1,8 @@
 /** `trivisor run`: measure, print the table and the answer, save the result. */
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { FORMATS, formatRun } from '../report/formats.ts';
 import { overheadChart } from '../report/chart.ts';
+import { FORMATS, formatRun } from '../report/formats.ts';
 import { answer } from '../suite/answer.ts';
 import { baselinePath } from '../suite/baseline.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
@@ -19,7 +19,17 @@ export const runCommand: Command = {
   usage: '[filter...]',
   what: 'Measure workloads under the engines; print the table and a one-sentence answer; save the result.',
   options: [
-    ...PLAN_OPTIONS, ...SESSION_OPTIONS, 'track', 'rounds', 'time-budget', 'seed', 'output', 'save', 'format', 'plain', 'dry-run',
+    ...PLAN_OPTIONS,
+    ...SESSION_OPTIONS,
+    'track',
+    'rounds',
+    'time-budget',
+    'seed',
+    'output',
+    'save',
+    'format',
+    'plain',
+    'dry-run',
   ],
   examples: [
     'trivisor run                                   the default comparison',
@@ -49,12 +59,18 @@ export const runCommand: Command = {
 };
 
 /** Saves and prints a finished or interrupted run; returns its exit code. */
-export function concludeRun(args: Arguments, { run, interrupted }: SessionResult, format: (typeof FORMATS)[number]): number {
+export function concludeRun(
+  args: Arguments,
+  { run, interrupted }: SessionResult,
+  format: (typeof FORMATS)[number],
+): number {
   const path = args.text('output') ?? join(runsFolder(), `${run.id}.json`);
   saveRun(path, run);
   rmSync(join(runsFolder(), `${run.id}.jsonl`), { force: true });
   if (interrupted !== null) {
-    tell(`Interrupted after ${run.cells.length} cells; what is finished is in ${path}. To go on: trivisor resume ${path}`);
+    tell(
+      `Interrupted after ${run.cells.length} cells; what is finished is in ${path}. To go on: trivisor resume ${path}`,
+    );
     return interrupted;
   }
   const plain = args.has('plain');
@@ -77,7 +93,10 @@ function saveRun(path: string, run: Run): void {
   try {
     writeRun(path, run);
   } catch (error) {
-    throw new SuiteError(`The result cannot be written to '${path}' (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}).`, EXIT.cellFailed);
+    throw new SuiteError(
+      `The result cannot be written to '${path}' (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}).`,
+      EXIT.cellFailed,
+    );
   }
 }
 
@@ -88,14 +107,16 @@ function exitCode(run: Run): number {
 }
 
 function dryRun(cells: readonly PlannedCell[]): number {
-  for (const cell of cells) print(cell.skip === null ? `${cell.id} ops=${cell.ops}` : `${cell.id} skipped: ${cell.skip}`);
+  for (const cell of cells)
+    print(cell.skip === null ? `${cell.id} ops=${cell.ops}` : `${cell.id} skipped: ${cell.skip}`);
   return EXIT.done;
 }
 
 /** The cell most worth a look: the one furthest above native is where the question "why" arises. */
 function exampleCell(run: Run): string {
   const candidates = run.cells.filter((cell) => cell.status === 'ok' && cell.engine !== 'native' && cell.exact);
-  const cost = (cell: Run['cells'][number]): number => (cell.exact?.measured.cycles ?? 0) / (cell.exact?.measured.operations || 1);
+  const cost = (cell: Run['cells'][number]): number =>
+    (cell.exact?.measured.cycles ?? 0) / (cell.exact?.measured.operations || 1);
   const id = candidates.sort((a, b) => cost(b) - cost(a))[0]?.id ?? run.cells[0]?.id ?? '';
   return /[{}~]/.test(id) ? `'${id}'` : id;
 }

@@ -13,7 +13,14 @@ const TOTALS = 8;
 export function comparisonTable(comparison: Comparison): TextTable {
   const rows = comparison.cells
     .filter((cell) => cell.verdict !== 'SAME')
-    .map((cell) => [cell.id, formatNumber(cell.base), formatNumber(cell.head), formatPercent(cell.head / cell.base), cell.verdict, why(cell)]);
+    .map((cell) => [
+      cell.id,
+      formatNumber(cell.base),
+      formatNumber(cell.head),
+      formatPercent(cell.head / cell.base),
+      cell.verdict,
+      why(cell),
+    ]);
   return {
     head: ['cell', 'base', 'head', 'change', 'verdict', 'why (cycles per operation)'],
     align: ['left', 'right', 'right', 'right', 'left', 'left'],
@@ -28,10 +35,13 @@ export function comparisonText(comparison: Comparison, plain: boolean): string {
   const same = comparison.cells.filter((cell) => cell.verdict === 'SAME').length;
   lines.push(`${same} of ${comparison.cells.length} cells are SAME.`);
   if (comparison.common > 0) {
-    lines.push(`Geometric mean of head / base over ${comparison.common} common cells: ${formatRatio(comparison.ratio)}`);
+    lines.push(
+      `Geometric mean of head / base over ${comparison.common} common cells: ${formatRatio(comparison.ratio)}`,
+    );
   }
   const totals = totalCauses(comparison);
-  if (totals.length > 0) lines.push('What moved, weightiest first:', ...totals.slice(0, TOTALS).map((total) => `  ${totalLine(total)}`));
+  if (totals.length > 0)
+    lines.push('What moved, weightiest first:', ...totals.slice(0, TOTALS).map((total) => `  ${totalLine(total)}`));
   return lines.join('\n');
 }
 
@@ -46,7 +56,8 @@ function why(cell: ComparedCell): string {
 /** `vmExit 1.00 -> 2.00 times: +507`, or `constant vmExit 507 -> 600: +93`. */
 export function causeText(cause: Cause): string {
   const effect = `${cause.cycles >= 0 ? '+' : ''}${formatNumber(cause.cycles)}`;
-  if (cause.kind === 'count') return `${cause.name} ${formatNumber(cause.before)} -> ${formatNumber(cause.after)} times: ${effect}`;
+  if (cause.kind === 'count')
+    return `${cause.name} ${formatNumber(cause.before)} -> ${formatNumber(cause.after)} times: ${effect}`;
   const prices = Number.isFinite(cause.before) ? ` ${cause.before} -> ${cause.after}` : '';
   return `constant ${cause.name}${prices}: ${effect}`;
 }

@@ -1,6 +1,7 @@
 /** Tables for issues, summaries and documents. */
-import type { Comparison } from '../suite/compare.ts';
+
 import { answer } from '../suite/answer.ts';
+import type { Comparison } from '../suite/compare.ts';
 import type { Run } from '../suite/schema.ts';
 import { comparisonTable } from './comparison.ts';
 import { reportSections } from './rows.ts';
@@ -21,7 +22,8 @@ export function comparisonMarkdown(comparison: Comparison): string {
 }
 
 export function markdownTable(table: TextTable): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   const rule = table.align.map((align) => (align === 'right' ? '---:' : '---'));
   return [table.head, rule, ...table.rows].map(line).join('\n');
 }

@@ -56,7 +56,9 @@ export function replanCells(guest: Guest, cells: readonly (CellKey & { readonly 
   for (const cell of cells) {
     const workload = workloads.get(cell.workload);
     if (workload === undefined || !parametersFit(workload, cell.params)) continue;
-    planned.push(planCell(guest, workload, { ...cell.params }, cell.ops, chooseEngine(cell.engine), chooseProfile(cell.profile)));
+    planned.push(
+      planCell(guest, workload, { ...cell.params }, cell.ops, chooseEngine(cell.engine), chooseProfile(cell.profile)),
+    );
   }
   return planned;
 }

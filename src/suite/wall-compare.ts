@@ -1,6 +1,7 @@
 /** Two runs on the wall track. Inner samples collapse to one median per process; what is compared is processes. */
-import { median, mean, studentCdf, studentQuantile, holm, trimmedMean } from './statistics.ts';
+
 import type { Cell, Run } from './schema.ts';
+import { holm, mean, median, studentCdf, studentQuantile, trimmedMean } from './statistics.ts';
 
 export interface WallComparison {
   readonly id: string;
@@ -33,7 +34,15 @@ export function compareWall(base: Run, head: Run): WallComparison[] {
   const adjusted = holm(pairs.map(({ effect }) => effect.p));
   return pairs.map(({ id, effect }, index) => {
     const p = adjusted[index] as number;
-    return { id, verdict: verdictOf(effect, p), ratio: Math.exp(effect.estimate), low: Math.exp(effect.low), high: Math.exp(effect.high), p, rounds: effect.rounds };
+    return {
+      id,
+      verdict: verdictOf(effect, p),
+      ratio: Math.exp(effect.estimate),
+      low: Math.exp(effect.low),
+      high: Math.exp(effect.high),
+      p,
+      rounds: effect.rounds,
+    };
   });
 }
 
@@ -54,7 +63,8 @@ export function yuenTwoSample(base: readonly number[], head: readonly number[]):
   const estimate = trimmedMean(head, TRIM) - trimmedMean(base, TRIM);
   const rounds = Math.min(base.length, head.length);
   const [a, b] = [squaredError(base), squaredError(head)];
-  if (a === null || b === null) return { estimate, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, p: 1, rounds };
+  if (a === null || b === null)
+    return { estimate, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, p: 1, rounds };
   const error = Math.sqrt(a.error + b.error);
   if (error === 0) return { estimate, low: estimate, high: estimate, p: estimate === 0 ? 1 : 0, rounds };
   const freedom = (a.error + b.error) ** 2 / (a.error ** 2 / (a.kept - 1) + b.error ** 2 / (b.kept - 1));
