@@ -4,8 +4,18 @@
  * priced at the profile's one step rate times `steps`.
  */
 export type EventCategory =
-  | 'memory' | 'exceptions' | 'devices' | 'idle' | 'vmx transitions' | 'vmx fields'
-  | 'vmm software' | 'translation' | 'shadow paging' | 'direct paging' | 'hypercalls' | 'emulation';
+  | 'memory'
+  | 'exceptions'
+  | 'devices'
+  | 'idle'
+  | 'vmx transitions'
+  | 'vmx fields'
+  | 'vmm software'
+  | 'translation'
+  | 'shadow paging'
+  | 'direct paging'
+  | 'hypercalls'
+  | 'emulation';
 
 export interface EventRow {
   readonly name: string;

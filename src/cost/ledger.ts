@@ -3,7 +3,13 @@
  * retirement class + count x price of every event; `entries()` lists them and they sum to CYCLES exactly.
  */
 import {
-  CYCLES, EVENT_CYCLES_TOTAL, FOLD_MARK, INSTRUCTION_CYCLES, RETIRED, RETIRED_CLASS, RETIRED_PENDING,
+  CYCLES,
+  EVENT_CYCLES_TOTAL,
+  FOLD_MARK,
+  INSTRUCTION_CYCLES,
+  RETIRED,
+  RETIRED_CLASS,
+  RETIRED_PENDING,
 } from '../core/state.ts';
 import { EVENT_COUNT, EVENT_ROWS } from './event.ts';
 import type { Profile } from './profile.ts';
@@ -45,7 +51,8 @@ export class Ledger {
     time[RETIRED + retired] = (time[RETIRED + retired] as number) + (state[RETIRED_PENDING] as number);
     state[RETIRED_PENDING] = 0;
     const mark = (time[CYCLES] as number) - (time[EVENT_CYCLES_TOTAL] as number);
-    time[INSTRUCTION_CYCLES + retired] = (time[INSTRUCTION_CYCLES + retired] as number) + mark - (time[FOLD_MARK] as number);
+    time[INSTRUCTION_CYCLES + retired] =
+      (time[INSTRUCTION_CYCLES + retired] as number) + mark - (time[FOLD_MARK] as number);
     time[FOLD_MARK] = mark;
   }
 }
