@@ -1,0 +1,30 @@
+/* The sieve of Eratosthenes over a byte array that is larger than any modelled TLB's reach of small pages. */
+#include "workload.h"
+
+PROGRAM_WORKLOAD("macro/compute/sieve", "One sieve of Eratosthenes over a million numbers.", 8, 1, "compute,memory");
+
+#ifdef USER_PROGRAM
+#define LIMIT 1000000u
+static u8 composite[LIMIT];
+
+static u32 sieve(u32 seed)
+{
+	memset(composite, 0, LIMIT);
+	for (u32 i = 2; i * i < LIMIT; i++)
+		if (!composite[i])
+			for (u32 j = i * i; j < LIMIT; j += i) composite[j] = 1;
+	u32 sum = seed;
+	for (u32 i = 2; i < LIMIT; i++)
+		if (!composite[i]) sum = mix(sum, i);
+	return sum;
+}
+
+u32 user_main(u32 operations, u32 argument)
+{
+	u32 sum = argument;
+	marker_begin(REGION_MEASURED);
+	for (u32 i = 0; i < operations; i++) sum = sieve(sum);
+	marker_end(REGION_MEASURED, operations, sum);
+	return sum;
+}
+#endif
