@@ -69,9 +69,15 @@ function cellOf(rows: Instruction[]): number {
   return cell;
 }
 
+function takesAnyModrm({ encoding, operands }: Instruction): boolean {
+  if (encoding.extension >= 0 || encoding.modrmFirst >= 0) return false;
+  return !operands.some((code) => code.startsWith('M') || code === 'Sw' || code === 'Cd');
+}
+
 function modrmCell(rows: readonly Instruction[]): number {
+  if (takesAnyModrm(rows[0]!)) return rows[0]!.id;
   const group = new Int16Array(256).map((_, modrm) => rows.find((row) => admits(row, modrm))?.id ?? ABSENT);
-  return group.every((id) => id === group[0]) ? group[0]! : GROUP_FIRST - (groups.push(group) - 1);
+  return GROUP_FIRST - (groups.push(group) - 1);
 }
 
 candidates.forEach((rows, place) => {
