@@ -9,6 +9,7 @@ import { listCommand } from './list.ts';
 import { resumeCommand } from './resume.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
+import { validateCommand } from './validate.ts';
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   listCommand,
   describeCommand,
+  validateCommand,
   resumeCommand,
   schemaCommand,
 ];

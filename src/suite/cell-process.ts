@@ -6,6 +6,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import { type BootedEngine, boot, type CellOutcome, measure } from './cell.ts';
 import type { CellMessage, CellTask } from './cell-protocol.ts';
 import { chooseEngine, chooseProfile } from './choices.ts';
+import { withOverride } from './sensitivity.ts';
 import { sampleWall } from './wall-samples.ts';
 
 function say(message: CellMessage): void {
@@ -25,9 +26,10 @@ function writeOnce(bytes: Buffer, at: number): number {
 
 function bootTask(task: CellTask): BootedEngine | Extract<CellOutcome, { why: string }> {
   const engine = chooseEngine(task.engine);
+  const profile = chooseProfile(task.profile);
   return boot(
     engine.definition.create({
-      profile: chooseProfile(task.profile),
+      profile: task.override === null ? profile : withOverride(profile, task.override),
       variation: engine.variation,
       ramBytes: task.ramBytes,
       image: readFileSync(task.imagePath),

@@ -1,6 +1,13 @@
 /** What the parent and a cell process say to each other: one JSON document in, one JSON line out per event. */
 import type { CellOutcome } from './cell.ts';
 
+/** One constant of the profile scaled, for the question how much hangs on it. */
+export interface PriceOverride {
+  readonly kind: 'instruction' | 'event' | 'step';
+  readonly name: string;
+  readonly factor: number;
+}
+
 /** One engine on one profile, and the cells to run from its one boot. */
 export interface CellTask {
   readonly engine: string;
@@ -13,6 +20,7 @@ export interface CellTask {
   readonly twice: boolean;
   /** Wall-clock samples of each cell; 0 on the exact track. */
   readonly samples: number;
+  readonly override: PriceOverride | null;
   readonly cells: readonly { readonly index: number; readonly mailbox: string }[];
 }
 

@@ -85,12 +85,14 @@ class Passes {
   readonly #open: Map<number, { reading: Reading; consoleLength: number }> = new Map();
   readonly #regions: Map<number, RegionFigures> = new Map();
   readonly #values: Record<string, number> = {};
+  readonly #consoleStart: number;
   #checksum = 0;
   #console = '';
   #skipped = false;
 
   constructor(engine: Engine, observer: RegionObserver | null) {
     this.#engine = engine;
+    this.#consoleStart = engine.machine.consoleText().length;
     this.#observer = observer;
   }
 
@@ -119,12 +121,19 @@ class Passes {
     this.#skipped = operations === 0;
   }
 
+  /** The guest prints the reason on its console. */
+  #skipReason(): string {
+    const printed = /skipped: ([^\n]+)/.exec(this.#engine.machine.consoleText().slice(this.#consoleStart));
+    if (printed === null) return 'The guest found that this engine does not offer the operation.';
+    const reason = (printed[1] as string).trim();
+    return reason.endsWith('.') ? reason : `${reason}.`;
+  }
+
   outcome(): CellOutcome {
     const measured = this.#regions.get(REGION_MEASURED);
     if (measured === undefined)
       return { status: 'failed', why: 'The guest ended without passing its begin and end markers.' };
-    if (this.#skipped)
-      return { status: 'skipped', why: 'The guest found that this engine does not offer the operation.' };
+    if (this.#skipped) return { status: 'skipped', why: this.#skipReason() };
     return {
       status: 'ok',
       checksum: this.#checksum.toString(16).padStart(8, '0'),

@@ -3,7 +3,7 @@
  * the rest of its group goes on in a new process. Order of completion never shows in the result.
  */
 import type { CellOutcome } from './cell.ts';
-import type { CellMessage, CellTask } from './cell-protocol.ts';
+import type { CellMessage, CellTask, PriceOverride } from './cell-protocol.ts';
 import { runChild } from './child.ts';
 import { mailboxText, type PlannedCell } from './plan.ts';
 
@@ -16,6 +16,7 @@ export interface RunnerOptions {
   readonly twice: boolean;
   readonly ramBytes: number;
   readonly cancel: AbortSignal;
+  readonly override?: PriceOverride;
   /** Called as each cell finishes, in any order. */
   readonly onCell: (index: number, outcome: CellOutcome) => void;
 }
@@ -115,6 +116,7 @@ function taskOf(cells: readonly PlannedCell[], group: readonly number[], options
     limit: options.limit,
     twice: options.twice,
     samples: 0,
+    override: options.override ?? null,
     cells: group.map((index) => ({ index, mailbox: mailboxText(cells[index] as PlannedCell) })),
   };
 }

@@ -78,6 +78,7 @@ async function sample(cell: PlannedCell, options: WallOptions): Promise<number[]
     limit: options.limit,
     twice: false,
     samples: SAMPLES,
+    override: null,
     cells: [{ index: 0, mailbox: mailboxText(cell) }],
   };
   await runChild(task, options.backstop, options.cancel, (message: CellMessage) => {
