@@ -30,7 +30,7 @@ export function loadGuest(folder: string = IMAGES): Guest {
   const manifest = readManifest(join(folder, MANIFEST));
   return {
     native: loadChecked(folder, 'native.elf', manifest),
-    xen: loadChecked(folder, 'xen.elf', manifest),
+    xen: manifest.has('xen.elf') ? loadChecked(folder, 'xen.elf', manifest) : null,
     ramBytes: RAM_BYTES,
   };
 }
