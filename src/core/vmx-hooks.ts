@@ -88,11 +88,11 @@ export interface VmxHooks {
   writeCapability(index: number, low: number, high: number): boolean;
 
   /**
-   * A VMX instruction, in any mode: performs all its checks (#UD, #GP, VMfail, exit in non-root) itself. On entry `S[EIP]`
-   * is the next instruction's address. `linear` and `table` locate the memory operand (as for `Mmu.load32`); `reg` is the
-   * number of the ModRM reg register, `rm` that of the r/m register or -1 if r/m is memory. Returns a STOP_* code.
+   * A VMX instruction, in any mode: performs all its checks (#UD, #GP, VMfail, exit in non-root) itself.
+   * On entry `S[EIP]` is the next instruction's address. `linear` and `table` (the view, as in `Mmu`) are the memory
+   * operand's; `register` is ModRM's reg field; `rm` is ModRM's register operand, or -1. Returns a STOP_* code.
    */
-  vmxInstruction(name: string, linear: number, table: number, reg: number, rm: number): number;
+  vmxInstruction(name: string, linear: number, table: number, register: number, rm: number): number;
   /**
    * Finishes the exit recorded before VM_EXIT was thrown: saves guest state, loads host state. Called by the run
    * loop with EIP and INSTRUCTION_LENGTH set. Returns STOP_VM_EXIT if a VMM outside is attached, else STOP_NONE.

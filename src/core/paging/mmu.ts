@@ -73,8 +73,6 @@ export class Mmu {
   readonly #ramFrames: number;
   readonly #identityPages = new Int32Array(IDENTITY_PAGES);
   #identityCount = 0;
-  /** FETCH_PAGE is known good for this privilege only. */
-  #fetchedAsUser = false;
 
   constructor(cpu: Cpu) {
     const { memory, ledger } = cpu;
@@ -207,7 +205,8 @@ export class Mmu {
   /**
    * Machine address of the page that holds `linear`, for fetching at the current CPL; sets FETCH_PAGE (linear page
    * number) and FETCH_MACHINE. Staying in the page is free: the fetch TLB is consulted when execution enters one,
-   * and after whatever may have changed the answer (`#forgetLinks`, a change of the code mode). A page outside RAM holds nothing but FF bytes, whose decoding is #UD.
+   * and after whatever may have changed the answer (`#forgetLinks`, a change of the code mode). A page outside RAM
+   * holds nothing but FF bytes, whose decoding is #UD.
    */
   fetchPage(linear: number): number {
     const state = this.#state;
@@ -215,14 +214,14 @@ export class Mmu {
     if (page === state[FETCH_PAGE]) return (state[FETCH_MACHINE] as number) >>> 0;
     const frame = this.#identity() ? page : this.#fetchFrame(linear, page);
     if (frame >= this.#ramFrames) raise(state, UD);
-    this.#fetchedAsUser = user;
     state[FETCH_PAGE] = page;
     state[FETCH_MACHINE] = frame << 12;
     return frame * 4096;
   }
 
-  #fetchFrame(linear: number, page: number, user: boolean): number {
+  #fetchFrame(linear: number, page: number): number {
     const state = this.#state;
+    const user = state[CPL] === 3;
     const { entries } = this.fetch;
     let entry = this.fetch.find(state[TLB_TAG], page);
     if (entry < 0 || (user && (entries[entry * TLB_STRIDE + TLB_FLAGS] & FLAG_USER) === 0)) {
