@@ -75,7 +75,7 @@ const CODE_WORDS = 1 << 22;
 const BLOCK_WORDS = HEADER_WORDS + (BLOCK_INSTRUCTIONS + 1) * RECORD_WORDS;
 const BUCKETS = 1 << 16;
 /** Sightings that make a block hot: with the dispatcher's sampling, a thousand or two executions. */
-const HOT = 3;
+const HOT_SIGHTINGS = 3;
 
 /** Meanings whose handler takes a following Jcc along: 14 % faster on integer code. */
 const FUSED = new Set(['cmp', 'test', 'sub', 'and', 'or', 'xor', 'add', 'inc', 'dec']);
@@ -101,6 +101,8 @@ export class CodeCache {
   /** Blocks decoded and blocks invalidated by writes, for reports. */
   decoded = 0;
   invalidated = 0;
+  /** Sightings after which a block becomes a function; Infinity keeps every block in records. No effect on the guest. */
+  hotSightings: number = HOT_SIGHTINGS;
   /** Blocks turned into functions. */
   compiled = 0;
   readonly #cpu: Cpu;
@@ -182,7 +184,7 @@ export class CodeCache {
     const { code } = this;
     const heat = (code[block + B_HEAT] as number) + 1;
     code[block + B_HEAT] = heat;
-    if (heat !== HOT) return;
+    if (heat !== this.hotSightings) return;
     code[block + HEADER_WORDS] = this.handlers.compile(block, code[block + B_COUNT] as number);
     code[block + B_FLAGS] = (code[block + B_FLAGS] as number) | COMPILED;
     this.compiled++;

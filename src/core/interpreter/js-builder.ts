@@ -157,6 +157,8 @@ export class JsBuilder implements Builder<Expression> {
   /** Continues with the next record's instruction in the same handler (compare and branch fusion). */
   fuse(form: Form): void {
     this.#form = form;
+    this.operandSize = form.operandSize;
+    this.addressSize = form.addressSize;
     this.#base = RECORD_WORDS;
     this.#offset = null;
     this.#pending = null;
