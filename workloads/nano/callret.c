@@ -1,7 +1,7 @@
 /* Calls of an empty function: a direct one, or one through a pointer that alternates between two targets. */
 #include "workload.h"
 
-WORKLOAD(run_callret, "nano/callret", "One call of an empty function and its return, in the kernel.", 500000, 50000,
+WORKLOAD(run_callret, "nano/callret", "One call of an empty function and its return, in the kernel.", 250000, 25000,
 	 "control-flow", "kind=direct:direct|indirect", "");
 
 #ifndef USER_PROGRAM

@@ -1,7 +1,7 @@
 /* A bytecode interpreter: one indirect jump, through a table, for every few instructions. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/bytecode-vm", "100000 rounds of a loop of 12 bytecodes in a small interpreter.", 8, 1,
+PROGRAM_WORKLOAD("macro/compute/bytecode-vm", "50000 rounds of a loop of 12 bytecodes in a small interpreter.", 12, 1,
 		 "compute,control-flow");
 
 #ifdef USER_PROGRAM
@@ -70,7 +70,7 @@ u32 user_main(u32 operations, u32 argument)
 	u32 sum = argument;
 	marker_begin(REGION_MEASURED);
 	for (u32 i = 0; i < operations; i++) {
-		u32 variables[4] = {i + 1, 0, sum, 100000};
+		u32 variables[4] = {i + 1, 0, sum, 50000};
 		sum = mix(sum, interpret(program, variables));
 	}
 	marker_end(REGION_MEASURED, operations, sum);

@@ -1,7 +1,7 @@
 /* Doubly recursive Fibonacci numbers: calls, returns and the stack, and nothing else. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/fib", "The 27th Fibonacci number by double recursion.", 8, 1, "compute,control-flow");
+PROGRAM_WORKLOAD("macro/compute/fib", "The 27th Fibonacci number by double recursion.", 10, 1, "compute,control-flow");
 
 #ifdef USER_PROGRAM
 /* The optimiser would unfold most of the recursion, and it is the recursion that is of interest. */

@@ -1,10 +1,10 @@
 /* Integer matrix product, the plain triple loop: one row-wise and one column-wise stream. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/matmul", "The product of two 128 x 128 integer matrices.", 6, 1, "compute,memory");
+PROGRAM_WORKLOAD("macro/compute/matmul", "The product of two 100 x 100 integer matrices.", 12, 1, "compute,memory");
 
 #ifdef USER_PROGRAM
-#define N 128u
+#define N 100u
 static u32 a[N][N], b[N][N], c[N][N];
 
 u32 user_main(u32 operations, u32 argument)

@@ -1,7 +1,7 @@
 /* SHA-256 (FIPS 180-4) of a buffer, chained: rotates, adds and logic. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/sha256", "SHA-256 of 16 KB.", 96, 8, "compute");
+PROGRAM_WORKLOAD("macro/compute/sha256", "SHA-256 of 16 KB.", 60, 6, "compute");
 
 #ifdef USER_PROGRAM
 #define SIZE 16384u

@@ -1,10 +1,10 @@
 /* The sieve of Eratosthenes over a byte array that is larger than any modelled TLB's reach of small pages. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/sieve", "One sieve of Eratosthenes over a million numbers.", 8, 1, "compute,memory");
+PROGRAM_WORKLOAD("macro/compute/sieve", "One sieve of Eratosthenes over half a million numbers.", 14, 1, "compute,memory");
 
 #ifdef USER_PROGRAM
-#define LIMIT 1000000u
+#define LIMIT 500000u
 static u8 composite[LIMIT];
 
 static u32 sieve(u32 seed)

@@ -1,7 +1,7 @@
 /* Quicksort and heapsort of the same pseudo-random numbers: unpredictable branches. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/sort", "A quicksort and a heapsort of 16384 pseudo-random numbers.", 6, 1, "compute");
+PROGRAM_WORKLOAD("macro/compute/sort", "A quicksort and a heapsort of 16384 pseudo-random numbers.", 10, 1, "compute");
 
 #ifdef USER_PROGRAM
 #define LENGTH 16384u

@@ -1,7 +1,7 @@
 /* Text work: building, searching, reversing, comparing and hashing strings of bytes. */
 #include "workload.h"
 
-PROGRAM_WORKLOAD("macro/compute/strings", "A 64 KB text is written, searched, copied, reversed and hashed by words.", 20, 2,
+PROGRAM_WORKLOAD("macro/compute/strings", "A 64 KB text is written, searched, copied, reversed and hashed by words.", 24, 3,
 		 "compute");
 
 #ifdef USER_PROGRAM

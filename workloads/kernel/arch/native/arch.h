@@ -88,6 +88,9 @@ void arch_local_table_drop(void);
 /* Sets up SYSENTER; false if the processor has none. */
 bool arch_sysenter(void);
 
+/* Whether enter_user goes by a hypercall; natively there is only IRET. */
+static inline void arch_iret_by_hypercall(bool yes) { (void)yes; }
+
 /* Devices. */
 void arch_timer_start(u32 hertz);
 void arch_timer_stop(void);
