@@ -151,7 +151,9 @@ function text(data: Uint8Array, start: number): string {
 
 function slice(data: Uint8Array, start: number, length: number, what: string): Uint8Array {
   if (start + length > data.length) {
-    throw new ImageError(`The ELF image ends inside its ${what}: it has ${data.length} bytes and ${start + length} are needed.`);
+    throw new ImageError(
+      `The ELF image ends inside its ${what}: it has ${data.length} bytes and ${start + length} are needed.`,
+    );
   }
   return data.subarray(start, start + length);
 }

@@ -72,7 +72,8 @@ export class I8254 implements BytePortDevice {
 
   load(values: readonly number[]): void {
     const each = values.length / 3;
-    for (const [index, counter] of this.#counters.entries()) counter.load(values.slice(index * each, (index + 1) * each));
+    for (const [index, counter] of this.#counters.entries())
+      counter.load(values.slice(index * each, (index + 1) * each));
   }
 
   #counter(index: number): PitCounter {

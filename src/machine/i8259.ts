@@ -195,9 +195,21 @@ class I8259 {
 
   save(): number[] {
     return [
-      this.levelInputs, this.#lines, this.#request, this.#service, this.#mask, this.#vectorBase, this.#highest,
-      this.#nextWord, this.#icw1, this.#icw3, this.#icw4, this.#rotateOnAutoEnd, this.#specialMask,
-      this.#readService, this.#poll,
+      this.levelInputs,
+      this.#lines,
+      this.#request,
+      this.#service,
+      this.#mask,
+      this.#vectorBase,
+      this.#highest,
+      this.#nextWord,
+      this.#icw1,
+      this.#icw3,
+      this.#icw4,
+      this.#rotateOnAutoEnd,
+      this.#specialMask,
+      this.#readService,
+      this.#poll,
     ];
   }
 

@@ -2,6 +2,8 @@
  * Device registers in the physical address space: whatever lies outside RAM. An address that no device claims reads
  * all ones and swallows writes, as PCI does after a master abort.
  */
+import type { MmioBus } from '../core/buses.ts';
+
 /** A memory-mapped device. `offset` is relative to its range; `size` is 1, 2 or 4 bytes; values are zero-extended. */
 export interface MmioDevice {
   readRegister(offset: number, size: number): number;
@@ -14,7 +16,7 @@ interface Range {
   readonly device: MmioDevice;
 }
 
-export class MachineMmioBus {
+export class MachineMmioBus implements MmioBus {
   readonly #ranges: Range[] = [];
 
   /** Gives `bytes` of physical address space from `first` on to a device. */

@@ -41,7 +41,12 @@ const HIGH_MEMORY = 0x100000;
  * Loads `image` into `ramBytes` of guest RAM. Throws ImageError if it is no multiboot kernel, does not fit, or the
  * command line is too long.
  */
-export function loadMultiboot(image: Uint8Array, commandLine: string, ramBytes: number, ram: PhysicalWriter): BootState {
+export function loadMultiboot(
+  image: Uint8Array,
+  commandLine: string,
+  ramBytes: number,
+  ram: PhysicalWriter,
+): BootState {
   checkHeader(image);
   const file = parseElf(image);
   if (file.segments.length === 0) throw new ImageError('The kernel image has no segment to load.');
@@ -77,7 +82,9 @@ function checkPlace(segment: ElfSegment, ramBytes: number): void {
   const end = segment.physical + segment.memorySize;
   const range = `0x${segment.physical.toString(16)}..0x${end.toString(16)}`;
   if (end > ramBytes) {
-    throw new ImageError(`The kernel occupies ${range}, but the guest has only 0x${ramBytes.toString(16)} bytes of RAM.`);
+    throw new ImageError(
+      `The kernel occupies ${range}, but the guest has only 0x${ramBytes.toString(16)} bytes of RAM.`,
+    );
   }
   if (segment.physical < INFORMATION_END && end > INFORMATION) {
     throw new ImageError(`The kernel occupies ${range}, where the multiboot information goes (0x9000..0xa000).`);

@@ -111,8 +111,16 @@ export class Ns16550 implements BytePortDevice {
 
   save(): number[] {
     return [
-      this.#interruptEnable, this.#fifoControl, this.#lineControl, this.#modemControl, this.#scratch, this.#divisor,
-      this.#emptyPending, this.#input.length, ...this.#input, ...this.#output,
+      this.#interruptEnable,
+      this.#fifoControl,
+      this.#lineControl,
+      this.#modemControl,
+      this.#scratch,
+      this.#divisor,
+      this.#emptyPending,
+      this.#input.length,
+      ...this.#input,
+      ...this.#output,
     ];
   }
 

@@ -159,8 +159,20 @@ export class PitCounter {
 
   save(): number[] {
     return [
-      this.#mode, this.#bcd, this.#access, this.#writeHigh, this.#readHigh, this.#writtenLow, this.#count, this.#start,
-      this.#nextCount, this.#nextStart, this.#gate, this.#held, this.#latch, this.#status,
+      this.#mode,
+      this.#bcd,
+      this.#access,
+      this.#writeHigh,
+      this.#readHigh,
+      this.#writtenLow,
+      this.#count,
+      this.#start,
+      this.#nextCount,
+      this.#nextStart,
+      this.#gate,
+      this.#held,
+      this.#latch,
+      this.#status,
     ];
   }
 

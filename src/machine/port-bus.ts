@@ -2,6 +2,8 @@
  * The I/O port space. A device claims ranges; a port that nobody claims reads all ones and swallows writes, as an
  * ISA bus with pull-ups does.
  */
+import type { PortBus } from '../core/buses.ts';
+
 /** A device that sees the access size. `value` and the result are zero-extended; `size` is 1, 2 or 4 bytes. */
 export interface PortDevice {
   readPort(port: number, size: number): number;
@@ -14,7 +16,7 @@ export interface BytePortDevice {
   writeByte(port: number, value: number): void;
 }
 
-export class MachinePortBus {
+export class MachinePortBus implements PortBus {
   /** Device number + 1 by port, 0 = unclaimed. */
   readonly #claims = new Uint8Array(0x10000);
   readonly #devices: PortDevice[] = [];

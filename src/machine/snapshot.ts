@@ -81,7 +81,8 @@ export class SnapshotRegistry {
   }
 
   #claim(name: string): void {
-    if (this.#arrays.has(name) || this.#states.has(name)) throw new Error(`Two parts of the machine are called '${name}'.`);
+    if (this.#arrays.has(name) || this.#states.has(name))
+      throw new Error(`Two parts of the machine are called '${name}'.`);
   }
 }
 
