@@ -164,6 +164,10 @@ function prepareRegisters(draft) {
   if (LOOPS.has(meaning) && random.chance(60))
     registers[ECX] = partial(random.between(0, 2), random.next(), addressSize);
   if (meaning === 'div' || meaning === 'idiv') prepareDividend(draft);
+  // A count of more than 16 is undefined for 16-bit operands of SHLD and SHRD.
+  if ((meaning === 'shld' || meaning === 'shrd') && operandSize === 2) {
+    registers[ECX] = ((registers[ECX] & ~0x1f) | random.below(17)) >>> 0;
+  }
   // A bit offset in a register reaches beyond the operand: keep it within the window.
   const bitOffset = /^bt/.test(meaning) && row.operands[1] === 'Gv' && form.kind === 'memory';
   if (bitOffset) registers[draft.reg] = partial(random.between(-256, 255), random.next(), operandSize);
@@ -297,7 +301,6 @@ function immediate({ form, random, address }, code, sofar) {
   switch (code) {
     case 'Ib':
       if (meaning === 'enter') return [random.pick([0, 0, 1, 2, 3, 32])];
-      // More than 16 is undefined for 16-bit operands of SHLD and SHRD.
       if ((meaning === 'shld' || meaning === 'shrd') && operandSize === 2)
         return [random.below(17) | (random.below(8) << 5)];
       return [random.chance(30) ? random.pick([0, 1, 7, 8, 16, 31, 0x7f, 0x80, 0xff]) : random.below(256)];

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { AF, CF, OF } from '../../src/isa/eflags.ts';
+import type { Decoded } from '../../src/isa/instruction.ts';
+import { operandBytes } from '../../src/isa/operands.ts';
 import { Random } from './random.ts';
 
 export interface VectorHeader {
@@ -87,4 +90,37 @@ export function* loadVectors(name: string): Generator<Vector> {
     patch(memoryAfter);
     yield { bytes, registers, registersAfter, eflags, eflagsAfter, memory, memoryAfter, vector, eip };
   }
+}
+
+/** Meanings whose flags depend on a count; the operand that holds it. */
+const COUNT_OPERAND: Readonly<Record<string, number>> = {
+  rol: 1,
+  ror: 1,
+  rcl: 1,
+  rcr: 1,
+  shl: 1,
+  shr: 1,
+  sar: 1,
+  shld: 2,
+  shrd: 2,
+};
+
+/**
+ * EFLAGS that a decoded instruction leaves undefined for this count in CL (SDM volume 2, the shift and rotate pages):
+ * none for 0, OF and AF but for 1, CF of SHL and SHR by the operand's size or more. Other instructions: as the table says.
+ */
+export function undefinedFlags(decoded: Decoded, cl: number): number {
+  const { semantics, operands, flagsUndefined } = decoded.instruction;
+  const position = COUNT_OPERAND[semantics];
+  if (position === undefined) return flagsUndefined;
+  const code = operands[position];
+  const count = (code === '1' ? 1 : code === 'CL' ? cl : decoded.immediate) & 31;
+  if (count === 0) return 0;
+  const isShift = semantics[0] === 's';
+  let flags = count === 1 ? 0 : OF;
+  if (isShift) flags |= AF;
+  const bits = 8 * operandBytes(operands[0]!, decoded.operandSize);
+  if ((semantics === 'shl' || semantics === 'shr') && count >= bits) flags |= CF;
+  // A double shift by more than the operand's size leaves the result undefined too, and is not among the vectors.
+  return flags;
 }

@@ -1,0 +1,113 @@
+/**
+ * Instructions against a real processor: every recorded single instruction (scripts/oracle-vectors.mjs) must leave
+ * the same registers, flags, memory, EIP and exception. Flags that the SDM leaves undefined are not compared.
+ */
+import { expect, test } from 'vitest';
+import type { MachineAddress } from '../../src/core/address.ts';
+import type { Cpu } from '../../src/core/cpu.ts';
+import { STOP_TRAP } from '../../src/core/signals.ts';
+import * as slot from '../../src/core/state.ts';
+import { createDecoded, decode } from '../../src/isa/decode.ts';
+import { AC, ARITHMETIC, DF, ID, IF, IOPL, NT } from '../../src/isa/eflags.ts';
+import { format } from '../../src/isa/format.ts';
+import { flatCpu } from '../support/flat-cpu.ts';
+import { COMPLETED, loadVectorHeader, loadVectors, undefinedFlags, type Vector } from '../support/vectors.ts';
+
+const FILE = 'user-integer';
+const header = loadVectorHeader(FILE);
+const CODE_PAGE = header.codeStart & ~0xfff;
+const GDT = 0x1000;
+const IDT = 0x2000;
+const INT3 = 0xcc;
+const BREAKPOINT = 3;
+const OVERFLOW = 4;
+/** The flags that a user program sees and can change, and IF, which it cannot. */
+const COMPARED = ARITHMETIC | DF | NT | ID | AC | IF | IOPL;
+const NAMES = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];
+
+/** A user process as the recording had it: flat segments, CPL 3, every exception reported to a host. */
+function userCpu(): Cpu {
+  const cpu = flatCpu();
+  const { state: S, ram } = cpu.memory;
+  const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
+  // Selector 8: flat ring-0 code, the target of all gates.
+  view.setUint32(GDT + 8, 0x0000ffff, true);
+  view.setUint32(GDT + 12, 0x00cf9b00, true);
+  for (let vector = 0; vector < 32; vector++) {
+    const dpl = vector === BREAKPOINT || vector === OVERFLOW ? 3 : 0;
+    view.setUint32(IDT + 8 * vector, 8 << 16, true);
+    view.setUint32(IDT + 8 * vector + 4, 0x8e00 | (dpl << 13), true);
+  }
+  S[slot.GDTR_BASE] = GDT;
+  S[slot.GDTR_LIMIT] = 0xff;
+  S[slot.IDTR_BASE] = IDT;
+  S[slot.IDTR_LIMIT] = 32 * 8 - 1;
+  for (let segment = 0; segment < 6; segment++) {
+    const at = slot.segmentSlot(segment);
+    S[at + slot.SELECTOR] = segment === slot.CS ? 0x1b : 0x23;
+    S[at + slot.RIGHTS] = (S[at + slot.RIGHTS] as number) | 0x60;
+  }
+  S[slot.CPL] = 3;
+  S[slot.HOSTED] = 1;
+  ram.fill(INT3, CODE_PAGE, CODE_PAGE + 4096);
+  cpu.updateMode();
+  return cpu;
+}
+
+const hex = (value: number): string => (value >>> 0).toString(16);
+
+/** Runs one vector; says what differs, or nothing. */
+function replay(cpu: Cpu, vector: Vector, undefinedMask: number): string[] {
+  const { memory } = cpu;
+  const S = memory.state;
+  memory.writeBytes(header.codeStart as MachineAddress, vector.bytes);
+  memory.writeBytes(header.window as MachineAddress, vector.memory);
+  for (let number = 0; number < 8; number++) S[2 * number] = vector.registers[number]!;
+  cpu.setEflags(vector.eflags);
+  S[slot.EIP] = header.codeStart;
+  const stop = cpu.run();
+  memory.writeBytes(header.codeStart as MachineAddress, new Uint8Array(vector.bytes.length).fill(INT3));
+
+  const differences: string[] = [];
+  const compare = (name: string, ours: number, theirs: number): void => {
+    if (ours >>> 0 !== theirs >>> 0) differences.push(`${name} ${hex(ours)}, should be ${hex(theirs)}`);
+  };
+  compare('stop', stop, STOP_TRAP);
+  const completed = S[slot.EVENT_VECTOR] === BREAKPOINT;
+  compare('vector', completed ? COMPLETED : S[slot.EVENT_VECTOR]!, vector.vector);
+  compare('eip', completed ? S[slot.EIP]! - 1 : S[slot.EIP]!, vector.eip);
+  for (let number = 0; number < 8; number++) {
+    compare(NAMES[number]!, S[2 * number]!, vector.registersAfter[number]!);
+  }
+  const mask = COMPARED & ~undefinedMask;
+  compare('eflags', cpu.eflags() & mask, vector.eflagsAfter & mask);
+  for (let offset = 0; offset < header.windowBytes; offset++) {
+    compare(`byte +${hex(offset)}`, memory.ram[header.window + offset]!, vector.memoryAfter[offset]!);
+  }
+  return differences;
+}
+
+test(`agrees with ${header.processor} on ${header.cases} states of ${header.forms} instruction forms`, () => {
+  const cpu = userCpu();
+  const decoded = createDecoded();
+  const failures = new Map<string, { count: number; first: string }>();
+  let replayed = 0;
+  for (const vector of loadVectors(FILE)) {
+    decode(vector.bytes, 0, vector.bytes.length, true, decoded);
+    const differences = replay(cpu, vector, undefinedFlags(decoded, vector.registers[1]! & 0xff));
+    replayed++;
+    if (differences.length === 0) continue;
+    const { mnemonic, operands } = decoded.instruction;
+    const form = `${mnemonic} ${operands.join()} (${8 * decoded.operandSize} bits)`;
+    const bytes = [...vector.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const flags = `eflags ${hex(vector.eflags)}`;
+    const failure = failures.get(form) ?? {
+      count: 0,
+      first: `${format(decoded, header.codeStart)} [${bytes}], ${flags}: ${differences.join(', ')}`,
+    };
+    failure.count++;
+    failures.set(form, failure);
+  }
+  expect(Object.fromEntries(failures)).toEqual({});
+  expect(replayed).toBe(header.cases);
+});
