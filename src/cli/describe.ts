@@ -63,7 +63,7 @@ function describeEngine(engine: EngineDefinition): string {
 function describeProfile(profile: Profile, plain: boolean): string {
   const features = Object.entries(profile.features).map(([name, has]) => `${has ? '' : 'no '}${name}`);
   const lines = [
-    `${profile.name}: ${profile.title}, ${profile.frequencyHz / 1e9} GHz`,
+    `${profile.name}: ${profile.title}`,
     `TLB: ${profile.tlb.data} data and ${profile.tlb.fetch} fetch entries; ${features.join(', ')}`,
   ];
   const rows = [

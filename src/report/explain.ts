@@ -4,6 +4,7 @@ import {
   cyclesPerOperation,
   describeEvent,
   type ExactFigures,
+  IDLE_EVENT,
   ledgerStack,
   perOperation,
   RETIRED_NAMES,
@@ -37,6 +38,12 @@ function head(cell: Cell, figures: ExactFigures): string {
   if (figures.calibration !== null && figures.calibration.operations > 0) {
     const loop = figures.calibration.cycles / figures.calibration.operations;
     lines.push(`The empty loop's ${formatNumber(loop)} cycles per operation are subtracted.`);
+  }
+  const idle = figures.measured.events[IDLE_EVENT]?.cycles ?? 0;
+  if (idle > 0) {
+    lines.push(
+      `Halted waiting of ${formatNumber(idle / figures.measured.operations)} cycles per operation is not counted as its cost.`,
+    );
   }
   if (figures.cold !== null && figures.cold.operations > 0) {
     lines.push(

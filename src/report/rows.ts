@@ -38,13 +38,22 @@ export function reportSections(run: Run): ReportSection[] {
       const key = `${workloadName(cell)} ${cell.ops}`;
       byRow.set(key, [...(byRow.get(key) ?? []), cell]);
     }
-    const several = new Set([...byRow.keys()].map((key) => key.replace(/ \d+$/, ''))).size < byRow.size;
-    const rows = [...byRow.entries()].map(([key, row]) => {
-      const [workload = '', ops] = key.split(' ');
-      return { workload: several ? `${workload} x${ops}` : workload, figures: rowFigures(row, engines) };
-    });
+    const rows = [...byRow.values()].map((row) => ({
+      workload: rowTitle(row[0] as Cell, cells),
+      figures: rowFigures(row, engines),
+    }));
     return { profile, engines, rows };
   });
+}
+
+/** The workload's name with only those parameters that tell its rows apart. */
+function rowTitle(cell: Cell, cells: readonly Cell[]): string {
+  const siblings = cells.filter((other) => other.workload === cell.workload);
+  const varying = Object.entries(cell.params).filter(([name, value]) =>
+    siblings.some((other) => other.params[name] !== value),
+  );
+  const title = workloadName({ workload: cell.workload, params: Object.fromEntries(varying) });
+  return siblings.some((other) => other.ops !== cell.ops) ? `${title} x${cell.ops}` : title;
 }
 
 function rowFigures(cells: readonly Cell[], engines: readonly string[]): Figure[] {

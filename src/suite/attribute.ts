@@ -2,7 +2,7 @@
  * Why a cell's cycles moved: every difference is split into what changed counts explain (delta count x cost) and what
  * changed constants explain (count x delta cost). The parts sum to the whole.
  */
-import { type ExactFigures, INSTRUCTION_CATEGORY, perOperation, RETIRED_NAMES } from './figures.ts';
+import { type ExactFigures, IDLE_EVENT, INSTRUCTION_CATEGORY, perOperation, RETIRED_NAMES } from './figures.ts';
 import type { Prices } from './schema.ts';
 
 export interface Cause {
@@ -25,6 +25,7 @@ export function attribute(base: ExactFigures, head: ExactFigures, basePrices: Pr
 
 function* eventCauses(base: ExactFigures, head: ExactFigures): Generator<Cause> {
   const names = new Set([base, head].flatMap((figures) => eventNames(figures)));
+  names.delete(IDLE_EVENT);
   for (const name of names) {
     const before = perOperation(base, (region) => region.events[name]?.count ?? 0);
     const after = perOperation(head, (region) => region.events[name]?.count ?? 0);

@@ -68,7 +68,7 @@ export function measure(
   const { engine } = booted;
   engine.restore(booted.snapshot);
   if (booted.mailbox !== null) writeMailbox(engine, booted.mailbox, mailboxText);
-  const end = (engine.machine.cpu.memory.time[CYCLES] as number) + limit;
+  const end = (engine.machine.memory.time[CYCLES] as number) + limit;
   const passes = new Passes(engine, observer);
   let stop = booted.first ?? engine.run(end);
   for (; stop.kind === 'marker' && stop.code !== MARKER_READY; stop = engine.run(end))
@@ -154,7 +154,7 @@ function writeMailbox(engine: Engine, mailbox: { linear: number; size: number },
   for (const [index, byte] of bytes.entries()) {
     const address = engine.translate((mailbox.linear + index) >>> 0);
     if (address === null) throw new Error(`The guest's mailbox at ${mailbox.linear.toString(16)} is not mapped.`);
-    engine.machine.cpu.memory.write8(address, byte);
+    engine.machine.memory.write8(address, byte);
   }
 }
 

@@ -37,9 +37,12 @@ export interface ExactFigures {
   readonly values: Readonly<Record<string, number>>;
 }
 
-/** Cycles of one operation, the empty loop's share subtracted. */
+/** Halted waiting: the timer's own time, which is nobody's work and no part of an operation's cost. */
+export const IDLE_EVENT = 'idle';
+
+/** Cycles of one operation; the empty loop's share and halted waiting are subtracted. */
 export function cyclesPerOperation(figures: ExactFigures): number {
-  return perOperation(figures, (region) => region.cycles);
+  return perOperation(figures, (region) => region.cycles - (region.events[IDLE_EVENT]?.cycles ?? 0));
 }
 
 /** Any figure of the measured region per operation, the calibration's share subtracted. */

@@ -15,7 +15,7 @@ export interface Reading {
 export function read(engine: Engine): Reading {
   engine.ledger.fold();
   return {
-    time: engine.machine.cpu.memory.time.slice(),
+    time: engine.machine.memory.time.slice(),
     counts: engine.ledger.counts.slice(),
     counters: { ...engine.counters() },
   };
