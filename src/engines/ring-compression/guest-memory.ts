@@ -8,8 +8,13 @@ import type { MemoryPort, MmioBus } from '../../core/buses.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
 import { CR2 } from '../../core/state.ts';
+import type { Ledger } from '../../cost/ledger.ts';
+import { GuestWalk } from '../shadow-paging/guest-walk.ts';
 import type { GuestFrames } from '../shadow-paging/types.ts';
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
+
+/** Charges nothing. */
+const FREE = { charge: () => {} } as unknown as Ledger;
 
 export class GuestMemory implements MemoryPort {
   /** The accesses are made at CPL 3. */
@@ -18,6 +23,8 @@ export class GuestMemory implements MemoryPort {
   faulted = false;
   /** A store since this was last cleared reached a traced frame. */
   hitTrace = false;
+  /** A walker that charges nothing, for what the VMM knows without walking. Its context is the guest's. */
+  readonly quiet: GuestWalk;
 
   readonly #memory: MachineMemory;
   readonly #frames: GuestFrames;
@@ -29,6 +36,12 @@ export class GuestMemory implements MemoryPort {
     this.#frames = frames;
     this.#shadow = shadow;
     this.#mmio = mmio;
+    this.quiet = new GuestWalk(memory, FREE, frames);
+  }
+
+  /** After a restore: the quiet walker's context is a copy. */
+  restored(): void {
+    this.quiet.context.set(this.#shadow.guest.context);
   }
 
   /** Guest-physical address of a guest-linear one, checked for the access, A and D set. */
@@ -73,10 +86,10 @@ export class GuestMemory implements MemoryPort {
 
   /** Without side effects: the word at a guest-linear address, or 0 where nothing is mapped. */
   peek32(linear: number): number {
-    const { guest } = this.#shadow;
-    guest.walk(linear);
-    if (!guest.present) return 0;
-    const at = this.machine(guest.frame * 4096 + (linear & 0xfff));
+    const { quiet } = this;
+    quiet.walk(linear);
+    if (!quiet.present) return 0;
+    const at = this.machine(quiet.frame * 4096 + (linear & 0xfff));
     return at < 0 ? 0 : this.#memory.read32(at as MachineAddress) | 0;
   }
 

@@ -22,7 +22,7 @@ export const CACHE_BYTES = 0x80000;
 export const CACHE_END = CACHE_BASE + CACHE_BYTES;
 export const TABLE_BYTES = 0x10000;
 
-/** Machine frames of each part, in the order of allocation: page offset in the VMM range, and how many. */
+/** Machine frames of each part, in the order of allocation: first page in the VMM range, and how many. */
 export const PARTS: readonly (readonly [page: number, count: number])[] = [
   [0x00, 1], [0x01, 1], [0x02, 1], [0x03, 1], [0x10, 16], [0x20, 16], [0x100, CACHE_BYTES / 4096],
 ];

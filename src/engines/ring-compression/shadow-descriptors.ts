@@ -158,9 +158,9 @@ export class ShadowDescriptors {
   }
 
   #frameOf(page: number): number {
-    const { guest } = this.#shadow;
-    guest.walk(page >>> 0);
-    return guest.present && this.#guest.machine(guest.frame * 4096) >= 0 ? guest.frame : NO_FRAME;
+    const { quiet } = this.#guest;
+    quiet.walk(page >>> 0);
+    return quiet.present && this.#guest.machine(quiet.frame * 4096) >= 0 ? quiet.frame : NO_FRAME;
   }
 
   #moved(table: 0 | 1, base: number, limit: number): boolean {

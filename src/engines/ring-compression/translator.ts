@@ -118,6 +118,11 @@ export class Translator {
     return e.base;
   }
 
+  /** Whether the longest instruction at `pc` could be fetched. */
+  isFetchable(pc: number): boolean {
+    return this.#source.fetch(pc) >= 0 && this.#source.fetch((pc + LONGEST - 1) >>> 0) >= 0;
+  }
+
   /** Decodes the instruction at `pc`: a DECODE_ code, or -1 if a page of it cannot be fetched. */
   #decode(pc: number): number {
     const unit = this.#unit;
