@@ -1,14 +1,15 @@
 /**
  * The cases: every user-mode form of the instruction table, with register and memory operands, in each operand size,
  * with LOCK and REP where they apply, and random states in which the instruction has something to do: effective
- * addresses fall into the memory window, branch targets into the code page, quotients mostly fit.
+ * addresses fall into the memory window, branch targets into the code page, quotients mostly fit. Of the fault cases the
+ * addresses fall on the edges of pages that are absent or read-only.
  */
 import { createDecoded, decode } from '../../dist/isa/decode.js';
 import { DECODE_OK } from '../../dist/isa/instruction.js';
 import { INSTRUCTIONS, usesModrm } from '../../dist/isa/table.js';
 import { fillMemory, interestingValue, Random } from './random.mjs';
 
-export const WINDOW = 0x4600;
+export const WINDOW = 0x4f00;
 export const WINDOW_BYTES = 256;
 export const CODE_START = 0x6800;
 const CODE_FIRST = 0x6000;
@@ -58,7 +59,7 @@ const DF = 0x400;
 const USER_EFLAGS = 0x202;
 
 /** The forms: one row in one operand size, address size and kind of operand. */
-export function forms() {
+function forms() {
   const list = [];
   for (const row of INSTRUCTIONS) {
     if (row.privilege !== 'user' || row.cost === 'vmx' || EXCLUDED.has(row.semantics)) continue;
@@ -91,12 +92,43 @@ export function forms() {
   return list;
 }
 
-export function* cases(states, seed) {
+/**
+ * Meanings without fault cases: LEA and NOP touch no memory, and a POPA that faults may have loaded some registers already
+ * (it starts again and loads them again), which processors do differently.
+ */
+const NO_FAULTS = new Set(['lea', 'nop', 'popa']);
+
+/** Does this form access memory through an operand or the stack? */
+function accessesMemory({ row, kind }) {
+  if (NO_FAULTS.has(row.semantics)) return false;
+  return (
+    kind === 'memory' ||
+    STACK.has(row.semantics) ||
+    row.semantics === 'xlat' ||
+    row.operands.some((code) => /^[XYO]/.test(code))
+  );
+}
+
+/** Addresses inside the memory window, at a distance from its ends. */
+const inWindow = (random, first = 64, last = 191) => WINDOW + random.between(first, last);
+
+const DATA_PAGE = 0x4000;
+const ABSENT_PAGE = 0x5000;
+/** Addresses around the ends of the data page: before it a read-only one, after it none. */
+function onEdge(random) {
+  const kind = random.below(8);
+  if (kind === 0) return random.between(DATA_PAGE - 0x800, DATA_PAGE - 0x100);
+  if (kind < 3) return DATA_PAGE + random.between(-8, 8);
+  return ABSENT_PAGE + random.between(-10, 10);
+}
+
+/** `states` cases of each form; with `faults`, only of forms that access memory, at the edges of pages. */
+export function* cases(states, seed, faults = false) {
   const random = new Random(seed);
   const decoded = createDecoded();
-  for (const form of forms()) {
+  for (const form of faults ? forms().filter(accessesMemory) : forms()) {
     for (let i = 0; i < states; i++) {
-      const made = makeCase(form, random);
+      const made = makeCase(form, random, faults ? onEdge : inWindow);
       if (decode(made.bytes, 0, made.bytes.length, true, decoded) !== DECODE_OK || decoded.instruction !== form.row) {
         // Another row has the shorter claim to these bytes (NOP on XCHG EAX, EAX).
         if (form.row.mnemonic !== 'xchg') throw new Error(`Bad case of ${form.row.mnemonic}: ${made.bytes}`);
@@ -109,9 +141,11 @@ export function* cases(states, seed) {
 
 /** A case under construction. */
 class Draft {
-  constructor(form, random) {
+  constructor(form, random, place) {
     this.form = form;
     this.random = random;
+    /** Gives an address for the instruction to access. */
+    this.place = place;
     this.registers = Array.from({ length: 8 }, () => interestingValue(random));
     this.memorySeed = random.next() || 1;
     this.memory = new Uint8Array(WINDOW_BYTES);
@@ -131,11 +165,11 @@ class Draft {
   }
 }
 
-function makeCase(form, random) {
-  const draft = new Draft(form, random);
+function makeCase(form, random, place) {
+  const draft = new Draft(form, random, place);
   draft.reg = random.below(8);
   draft.rm = random.below(8);
-  draft.address = WINDOW + random.between(64, 191);
+  draft.address = place(random);
   prepareRegisters(draft);
   const operand = form.kind === 'memory' ? memoryOperand(draft) : [];
   prepareOperands(draft);
@@ -148,16 +182,20 @@ const partial = (value, keep, size) => (size === 4 ? value >>> 0 : ((keep & ~0xf
 
 /** Registers with a fixed part in the instruction, before addresses are computed from them. */
 function prepareRegisters(draft) {
-  const { form, random, registers } = draft;
+  const { form, random, registers, place } = draft;
   const { row, operandSize, addressSize } = form;
   const meaning = row.semantics;
-  if (STACK.has(meaning)) registers[ESP] = WINDOW + random.between(96, 159);
-  if (meaning === 'leave') registers[EBP] = WINDOW + random.between(32, 220);
-  if (meaning === 'enter') registers[EBP] = WINDOW + random.between(64, 200);
+  if (STACK.has(meaning)) registers[ESP] = place(random, 96, 159);
+  if (meaning === 'leave') registers[EBP] = place(random, 32, 220);
+  if (meaning === 'enter') registers[EBP] = place(random, 64, 200);
   if (row.operands.some((code) => /^[XY]/.test(code))) {
     const high = () => (addressSize === 2 ? random.next() & 0xffff0000 : 0);
-    registers[ESI] = (high() | (WINDOW + random.between(72, 180))) >>> 0;
-    registers[EDI] = (high() | (WINDOW + random.between(72, 180))) >>> 0;
+    // Of two accesses only one may fault: which comes first is not defined.
+    const sourcePlace = random.chance(50) ? place : inWindow;
+    const destinationPlace =
+      sourcePlace === place && row.operands.every((code) => /^[XY]/.test(code)) ? inWindow : place;
+    registers[ESI] = (high() | sourcePlace(random, 72, 180)) >>> 0;
+    registers[EDI] = (high() | destinationPlace(random, 72, 180)) >>> 0;
     registers[ECX] = partial(random.between(0, 9), random.next(), addressSize);
   }
   if (meaning === 'xlat') registers[EBX] = partial(draft.address - (registers[EAX] & 0xff), random.next(), addressSize);

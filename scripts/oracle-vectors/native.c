@@ -22,9 +22,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* Zeros that can only be read; data, its last bytes recorded; a page that is not there; code. */
+#define READ_ONLY_PAGE 0x3000
 #define DATA_PAGE 0x4000
-#define WINDOW (DATA_PAGE + 0x600)
 #define WINDOW_BYTES 256
+#define WINDOW (DATA_PAGE + PAGE - WINDOW_BYTES)
+#define LOWER_EDGE_BYTES 128
 #define CODE_PAGE 0x6000
 #define CODE_START (CODE_PAGE + 0x800)
 #define PAGE 4096
@@ -47,6 +50,8 @@ struct result {
   uint32_t eflags;
   uint32_t eip;
   uint32_t vector;
+  uint32_t error;
+  uint32_t cr2;
   uint8_t memory[WINDOW_BYTES];
 };
 
@@ -62,7 +67,8 @@ static void clear_sticky_flags(void) {
   __asm__ volatile("pushfl\n\tandl %0, (%%esp)\n\tpopfl" : : "i"(~(ID | NT)) : "cc", "memory");
 }
 
-static void store_result(const greg_t *registers, struct result *result) {
+static void store_result(const mcontext_t *machine, struct result *result) {
+  const greg_t *registers = machine->gregs;
   for (int i = 0; i < 8; i++) result->registers[i] = registers[register_index[i]];
   result->eflags = registers[REG_EFL];
   result->eip = registers[REG_EIP];
@@ -71,12 +77,16 @@ static void store_result(const greg_t *registers, struct result *result) {
     result->vector = COMPLETED;
     result->eip--;
   }
+  result->error = registers[REG_ERR];
+  result->cr2 = machine->cr2;
   memcpy(result->memory, (void *)WINDOW, WINDOW_BYTES);
 }
 
 static void load_case(greg_t *registers, const struct test_case *test) {
   memset((void *)CODE_START, INT3, 16);
   memcpy((void *)CODE_START, test->bytes, test->length);
+  /* Cases at the data page's lower edge reach this far, and must not see each other's stores. */
+  memset((void *)DATA_PAGE, 0, LOWER_EDGE_BYTES);
   memcpy((void *)WINDOW, test->memory, WINDOW_BYTES);
   for (int i = 0; i < 8; i++) registers[register_index[i]] = test->registers[i];
   registers[REG_EFL] = test->eflags;
@@ -86,9 +96,10 @@ static void load_case(greg_t *registers, const struct test_case *test) {
 static void on_signal(int signal, siginfo_t *info, void *context) {
   (void)signal;
   (void)info;
-  greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+  mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
+  greg_t *registers = machine->gregs;
   if (next == 0) memcpy(before, registers, sizeof before);
-  else store_result(registers, &results[next - 1]);
+  else store_result(machine, &results[next - 1]);
   if (next == count) memcpy(registers, before, sizeof before);
   else load_case(registers, &cases[next]);
   next++;
@@ -124,6 +135,8 @@ int main(int argc, char **argv) {
   if (cases == NULL || results == NULL || fread(cases, sizeof *cases, count, in) != (size_t)count) fail(argv[1]);
   fclose(in);
 
+  /* A page that was never touched is absent to the processor, whatever its protection. */
+  (void)*(volatile char *)map_low(READ_ONLY_PAGE, PROT_READ);
   map_low(DATA_PAGE, PROT_READ | PROT_WRITE);
   memset(map_low(CODE_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), INT3, PAGE);
   stack_t stack = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};

@@ -1,8 +1,8 @@
 /**
  * Instructions against a real processor: every recorded single instruction (scripts/oracle-vectors.mjs) must leave
- * the same registers, flags, memory, EIP and exception. Flags that the SDM leaves undefined are not compared.
+ * the same registers, flags, memory, EIP and exception, with error code and CR2. Flags that the SDM leaves undefined are not compared.
  */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { MachineAddress } from '../../src/core/address.ts';
 import type { Cpu } from '../../src/core/cpu.ts';
 import { STOP_TRAP } from '../../src/core/signals.ts';
@@ -10,17 +10,30 @@ import * as slot from '../../src/core/state.ts';
 import { createDecoded, decode } from '../../src/isa/decode.ts';
 import { AC, ARITHMETIC, DF, ID, IF, IOPL, NT } from '../../src/isa/eflags.ts';
 import { format } from '../../src/isa/format.ts';
+import type { Decoded } from '../../src/isa/instruction.ts';
 import { flatCpu } from '../support/flat-cpu.ts';
-import { COMPLETED, loadVectorHeader, loadVectors, undefinedFlags, type Vector } from '../support/vectors.ts';
+import {
+  COMPLETED,
+  loadVectorHeader,
+  loadVectors,
+  undefinedFlags,
+  type Vector,
+  type VectorHeader,
+} from '../support/vectors.ts';
 
-const FILE = 'user-integer';
-const header = loadVectorHeader(FILE);
-const CODE_PAGE = header.codeStart & ~0xfff;
+const CODE_PAGE = 0x6000;
+const DATA_PAGE = 0x4000;
+const READ_ONLY_PAGE = 0x3000;
+/** Bytes at the start of the data page that cases at its edge may have written. */
+const LOWER_EDGE_BYTES = 128;
+const PAGE_DIRECTORY = 0x10000;
+const PAGE_TABLE = 0x11000;
 const GDT = 0x1000;
 const IDT = 0x2000;
 const INT3 = 0xcc;
 const BREAKPOINT = 3;
 const OVERFLOW = 4;
+const PAGE_FAULT = 14;
 /** The flags that a user program sees and can change, and IF, which it cannot. */
 const COMPARED = ARITHMETIC | DF | NT | ID | AC | IF | IOPL;
 const NAMES = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];
@@ -47,6 +60,14 @@ function userCpu(): Cpu {
     S[at + slot.SELECTOR] = segment === slot.CS ? 0x1b : 0x23;
     S[at + slot.RIGHTS] = (S[at + slot.RIGHTS] as number) | 0x60;
   }
+  // The pages that the recording process had, one to one; nothing else is there.
+  view.setUint32(PAGE_DIRECTORY, PAGE_TABLE | 7, true);
+  for (const page of [0x1000, 0x2000]) view.setUint32(PAGE_TABLE + (page >> 10), page | 3, true);
+  for (const page of [DATA_PAGE, CODE_PAGE]) view.setUint32(PAGE_TABLE + (page >> 10), page | 7, true);
+  view.setUint32(PAGE_TABLE + (READ_ONLY_PAGE >> 10), READ_ONLY_PAGE | 5, true);
+  S[slot.CR3] = PAGE_DIRECTORY;
+  S[slot.CR0] = slot.CR0_PE | slot.CR0_WP | slot.CR0_PG;
+  cpu.mmu.flush(true);
   S[slot.CPL] = 3;
   S[slot.HOSTED] = 1;
   ram.fill(INT3, CODE_PAGE, CODE_PAGE + 4096);
@@ -57,10 +78,11 @@ function userCpu(): Cpu {
 const hex = (value: number): string => (value >>> 0).toString(16);
 
 /** Runs one vector; says what differs, or nothing. */
-function replay(cpu: Cpu, vector: Vector, undefinedMask: number): string[] {
+function replay(cpu: Cpu, header: VectorHeader, vector: Vector, undefinedMask: number): string[] {
   const { memory } = cpu;
   const S = memory.state;
   memory.writeBytes(header.codeStart as MachineAddress, vector.bytes);
+  memory.ram.fill(0, DATA_PAGE, DATA_PAGE + LOWER_EDGE_BYTES);
   memory.writeBytes(header.window as MachineAddress, vector.memory);
   for (let number = 0; number < 8; number++) S[2 * number] = vector.registers[number]!;
   cpu.setEflags(vector.eflags);
@@ -75,11 +97,15 @@ function replay(cpu: Cpu, vector: Vector, undefinedMask: number): string[] {
   compare('stop', stop, STOP_TRAP);
   const completed = S[slot.EVENT_VECTOR] === BREAKPOINT;
   compare('vector', completed ? COMPLETED : S[slot.EVENT_VECTOR]!, vector.vector);
+  if (vector.vector === PAGE_FAULT) {
+    compare('error code', S[slot.EVENT_ERROR]!, vector.error);
+    compare('cr2', S[slot.CR2]!, vector.cr2);
+  }
   compare('eip', completed ? S[slot.EIP]! - 1 : S[slot.EIP]!, vector.eip);
   for (let number = 0; number < 8; number++) {
     compare(NAMES[number]!, S[2 * number]!, vector.registersAfter[number]!);
   }
-  const mask = COMPARED & ~undefinedMask;
+  const mask = vector.vector === PAGE_FAULT ? COMPARED : COMPARED & ~undefinedMask;
   compare('eflags', cpu.eflags() & mask, vector.eflagsAfter & mask);
   for (let offset = 0; offset < header.windowBytes; offset++) {
     compare(`byte +${hex(offset)}`, memory.ram[header.window + offset]!, vector.memoryAfter[offset]!);
@@ -87,27 +113,32 @@ function replay(cpu: Cpu, vector: Vector, undefinedMask: number): string[] {
   return differences;
 }
 
-test(`agrees with ${header.processor} on ${header.cases} states of ${header.forms} instruction forms`, () => {
-  const cpu = userCpu();
-  const decoded = createDecoded();
-  const failures = new Map<string, { count: number; first: string }>();
-  let replayed = 0;
-  for (const vector of loadVectors(FILE)) {
-    decode(vector.bytes, 0, vector.bytes.length, true, decoded);
-    const differences = replay(cpu, vector, undefinedFlags(decoded, vector.registers[1]! & 0xff));
-    replayed++;
-    if (differences.length === 0) continue;
-    const { mnemonic, operands } = decoded.instruction;
-    const form = `${mnemonic} ${operands.join()} (${8 * decoded.operandSize} bits)`;
-    const bytes = [...vector.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const flags = `eflags ${hex(vector.eflags)}`;
-    const failure = failures.get(form) ?? {
-      count: 0,
-      first: `${format(decoded, header.codeStart)} [${bytes}], ${flags}: ${differences.join(', ')}`,
-    };
-    failure.count++;
-    failures.set(form, failure);
-  }
-  expect(Object.fromEntries(failures)).toEqual({});
-  expect(replayed).toBe(header.cases);
+describe.each(['user-integer', 'user-faults'])('%s', (file) => {
+  const header = loadVectorHeader(file);
+
+  test(`agrees with ${header.processor} on ${header.cases} states of ${header.forms} instruction forms`, () => {
+    const cpu = userCpu();
+    const decoded = createDecoded();
+    const failures = new Map<string, { count: number; first: string }>();
+    let replayed = 0;
+    for (const vector of loadVectors(file)) {
+      decode(vector.bytes, 0, vector.bytes.length, true, decoded);
+      const differences = replay(cpu, header, vector, undefinedFlags(decoded, vector.registers[1]! & 0xff));
+      replayed++;
+      if (differences.length === 0) continue;
+      const { mnemonic, operands } = decoded.instruction;
+      const form = `${mnemonic} ${operands.join()} (${8 * decoded.operandSize} bits)`;
+      const failure = failures.get(form) ?? { count: 0, first: describeCase(decoded, header, vector, differences) };
+      failure.count++;
+      failures.set(form, failure);
+    }
+    expect(Object.fromEntries(failures)).toEqual({});
+    expect(replayed).toBe(header.cases);
+  });
 });
+
+function describeCase(decoded: Decoded, header: VectorHeader, vector: Vector, differences: readonly string[]): string {
+  const bytes = [...vector.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  const before = [...vector.registers].map((value, number) => `${NAMES[number]} ${hex(value)}`).join(' ');
+  return `${format(decoded, header.codeStart)} [${bytes}], ${before} eflags ${hex(vector.eflags)}: ${differences.join(', ')}`;
+}

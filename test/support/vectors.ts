@@ -30,11 +30,15 @@ export interface Vector {
   readonly memoryAfter: Uint8Array;
   /** Exception vector, or COMPLETED. */
   readonly vector: number;
+  /** Of a page fault; else 0. */
+  readonly error: number;
+  readonly cr2: number;
   /** Where execution goes on; of a fault, the instruction. */
   readonly eip: number;
 }
 
 export const COMPLETED = 0xff;
+const PAGE_FAULT = 14;
 
 const CORNERS = [0, 1, 2, -1, -2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000];
 
@@ -82,13 +86,15 @@ export function* loadVectors(name: string): Generator<Vector> {
     fillMemory(memory, word());
     patch(memory);
     const vector = byte();
+    const error = vector === PAGE_FAULT ? word() : 0;
+    const cr2 = vector === PAGE_FAULT ? word() : 0;
     const eip = word();
     const eflagsAfter = word();
     const mask = byte();
     const registersAfter = registers.map((value, number) => ((mask >> number) & 1 ? word() : value));
     const memoryAfter = memory.slice();
     patch(memoryAfter);
-    yield { bytes, registers, registersAfter, eflags, eflagsAfter, memory, memoryAfter, vector, eip };
+    yield { bytes, registers, registersAfter, eflags, eflagsAfter, memory, memoryAfter, vector, error, cr2, eip };
   }
 }
 
