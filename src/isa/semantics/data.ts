@@ -105,11 +105,12 @@ const bound: Meaning = (b) => {
   b.perform('checkBounds', value, low, high);
 };
 
+/** The destination is written only if its RPL is raised: on a read-only page ARPL otherwise does not fault (SDM 2A ARPL). */
 const arpl: Meaning = (b) => {
-  const x = b.modify(0);
+  const x = b.read(0);
   const y = b.read(1);
   const lower = b.bind(b.lessUnsigned(b.and(x, b.constant(3)), b.and(y, b.constant(3))));
-  b.write(0, b.select(lower, b.or(b.and(x, b.constant(~3)), b.and(y, b.constant(3))), x));
+  b.when(lower, () => b.write(0, b.or(b.and(x, b.constant(~3)), b.and(y, b.constant(3)))));
   b.setZero(lower);
 };
 
@@ -149,6 +150,7 @@ export const data: Readonly<Record<string, Meaning>> = {
   nop: () => {},
   pause: (b) => b.perform('pause'),
   ud2: (b) => b.perform('invalidOpcode'),
-  clflush: (b) => b.perform('ignore', b.linear(1, false)),
+  // It faults as a load of its byte does (SDM 2A CLFLUSH).
+  clflush: (b) => b.perform('ignore', b.load(1, b.linear(1, false))),
   fence: () => {},
 };
