@@ -5,10 +5,13 @@
  */
 #include "xen-abi.h"
 
-#define PENDING (shared_info + SHARED_UPCALL_PENDING)
 #define MASK (shared_info + SHARED_UPCALL_MASK)
 #define EVENT_VECTOR 32
 #define FRAME_EFLAGS 56
+
+/* Once the data segments are the interrupted context's again, only SS is ours. */
+#define PENDING_BY_SS %ss:shared_info + SHARED_UPCALL_PENDING
+#define MASK_BY_SS %ss:shared_info + SHARED_UPCALL_MASK
 
 	.macro save
 	pushl	%ds
@@ -81,12 +84,12 @@ leave_masked:
 
 leave_unmasking:
 	restore
-	movb	$0, MASK
+	movb	$0, MASK_BY_SS
 critical_start:
-	testb	$1, PENDING
+	testb	$1, PENDING_BY_SS
 	jnz	1f
 	iret
-1:	movb	$1, MASK
+1:	movb	$1, MASK_BY_SS
 critical_end:
 	/* As if the event had come after the IRET. */
 	jmp	event_stub
