@@ -1,7 +1,8 @@
 /**
  * The 8254 programmable interval timer (Intel datasheet 231164): three 16-bit counters at ports 0x40..0x43, all six
  * modes, binary and BCD, counter latch and read-back. Nothing ticks: a counter's value follows from the virtual time
- * that has passed, and only counter 0 plans events, one for each rising edge of its output (interrupt input 0).
+ * that has passed, and only counter 0 plans events, one for each rising edge of its output (interrupt input 0). Falling
+ * edges in between are not planned; the output drops when it is written to and just before it rises again.
  *
  * Counter 0 and 1 have their gates tied high; counter 2's gate is bit 0 of port 0x61.
  */
@@ -23,12 +24,16 @@ export class I8254 implements BytePortDevice {
   readonly #source: number;
   readonly #counters = [new PitCounter(), new PitCounter(), new PitCounter()] as const;
 
-  /** `onTick` is called at each rising edge of counter 0's output. */
-  constructor(clock: PitClock, events: EventQueue, onTick: () => void) {
+  readonly #setLine: (level: boolean) => void;
+
+  /** `setLine` drives the wire from counter 0's output. */
+  constructor(clock: PitClock, events: EventQueue, setLine: (level: boolean) => void) {
     this.#clock = clock;
     this.#events = events;
+    this.#setLine = setLine;
     this.#source = events.register(() => {
-      onTick();
+      setLine(false);
+      setLine(true);
       this.#plan();
     });
   }
@@ -53,6 +58,7 @@ export class I8254 implements BytePortDevice {
     } else {
       this.#counter(value >>> 6).control(value, now);
     }
+    this.#setLine(this.#counters[0].output(now));
     this.#plan();
   }
 

@@ -274,12 +274,6 @@ export class I8259Pair {
     this.#update();
   }
 
-  /** A rising edge on an input that ends high: a device's new request, even if the last one still holds the line. */
-  pulse(irq: number): void {
-    this.setLine(irq, false);
-    this.setLine(irq, true);
-  }
-
   /** The processor's acknowledge cycle: takes the interrupt and returns its vector (a default vector if it went away). */
   acknowledge(): number {
     const input = this.#master.take();

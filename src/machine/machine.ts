@@ -71,7 +71,7 @@ export class Machine {
     this.pic = new I8259Pair((level) => this.#interruptOutput(level));
     const ticks = (): number => ticksAt(time[CYCLES] as number, profile.frequencyHz, PIT_HZ);
     const clock = { ticks, cyclesAt: (at: number): number => cyclesAt(at, profile.frequencyHz, PIT_HZ) };
-    this.pit = new I8254(clock, this.events, () => this.pic.pulse(PIT_INPUT));
+    this.pit = new I8254(clock, this.events, (level) => this.pic.setLine(PIT_INPUT, level));
     this.uart = new Ns16550((level) => this.pic.setLine(SERIAL_INPUT, level));
     this.debugExit = new DebugExit(() => {
       state[STOP_REQUEST] = 1;

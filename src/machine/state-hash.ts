@@ -1,6 +1,6 @@
 /**
  * A fast 64-bit hash for comparing machine states: two 32-bit lanes of multiply-and-rotate over little-endian words
- * (murmur3's mixing constants). Not cryptographic. About 5 ms for 16 MB, where a byte-wise FNV took 60 ms.
+ * (murmur3's mixing constants). Not cryptographic. 10 ms for 16 MB on Node 20, where a byte-wise FNV-1a took 30 ms.
  */
 export class StateHash {
   #low = 0x9e3779b9 | 0;

@@ -12,6 +12,7 @@ let ports: MachinePortBus;
 let pit: I8254;
 let events: EventQueue;
 let edges: number[];
+let line: boolean;
 
 function ticks(): number {
   return ticksAt(time[CYCLES] as number, HZ, PIT_HZ);
@@ -34,12 +35,19 @@ function read16(counter: number): number {
   return low | (ports.read(0x40 + counter, 1) << 8);
 }
 
+/** Notes the rising edges of the interrupt line after the first programming. */
+function setLine(level: boolean): void {
+  if (level && !line && ticks() > 0) edges.push(ticks());
+  line = level;
+}
+
 beforeEach(() => {
+  line = false;
   time = new Float64Array(TIME_WORDS);
   events = new EventQueue(time, () => {});
   ports = new MachinePortBus();
   edges = [];
-  pit = new I8254({ ticks, cyclesAt: (tick) => cyclesAt(tick, HZ, PIT_HZ) }, events, () => edges.push(ticks()));
+  pit = new I8254({ ticks, cyclesAt: (tick) => cyclesAt(tick, HZ, PIT_HZ) }, events, setLine);
   pit.attach(ports);
 });
 
@@ -146,6 +154,15 @@ describe('one-shot modes', () => {
     advanceTo(151);
     expect(pit.output2()).toBe(true);
   });
+});
+
+it('drives its line as its output is when it is programmed', () => {
+  program(0, 2, 1000);
+  expect(line).toBe(true);
+  ports.write(0x43, 0x30, 1);
+  expect(line).toBe(false);
+  advanceTo(5000);
+  expect(edges).toEqual([]);
 });
 
 it('holds its count while the gate is low', () => {

@@ -88,7 +88,8 @@ describe('priorities', () => {
     pic.setLine(0, true);
     pic.acknowledge();
     out(0x20, 0xa0);
-    pic.pulse(0);
+    pic.setLine(0, false);
+    pic.setLine(0, true);
     pic.setLine(7, true);
     expect(pic.acknowledge()).toBe(0x27);
   });
