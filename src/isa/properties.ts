@@ -4,7 +4,7 @@
  * EFLAGS cross-reference) and the volume 2 page of each instruction.
  */
 import type { CostClass } from './cost-class.ts';
-import { AF, ARITHMETIC, CF, DF, IF, IOPL, NT, OF, PF, RF, SF, TF, VIF, VIP, VM, ZF } from './eflags.ts';
+import { AC, AF, ARITHMETIC, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VIF, VIP, VM, ZF } from './eflags.ts';
 import type { BlockEnd, Privilege } from './instruction.ts';
 
 export interface Properties {
@@ -21,7 +21,7 @@ export interface Properties {
 
 const LOGIC = CF | PF | ZF | SF | OF;
 const NOT_CARRY = PF | AF | ZF | SF | OF;
-const IMAGE = ARITHMETIC | TF | IF | DF | IOPL | NT;
+const IMAGE = ARITHMETIC | TF | IF | DF | IOPL | NT | AC | ID;
 /** What a transfer through a gate clears (SDM volume 3A, 6.12.1). */
 const GATE = TF | IF | NT | RF | VM;
 

@@ -9,6 +9,7 @@ import {
   type Decoded,
 } from '../../src/isa/instruction.ts';
 import { PROPERTIES } from '../../src/isa/properties.ts';
+import { MEANINGS } from '../../src/isa/semantics/index.ts';
 import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { Random } from '../support/random.ts';
 import { fillByteStrings, SLOT } from './byte-strings.ts';
@@ -155,6 +156,10 @@ describe('the table', () => {
   test('uses every meaning', () => {
     const used = new Set(INSTRUCTIONS.map(({ semantics }) => semantics));
     expect(Object.keys(PROPERTIES).filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  test('has a meaning for every row', () => {
+    expect(INSTRUCTIONS.filter(({ semantics }) => MEANINGS[semantics] === undefined)).toEqual([]);
   });
 
   test("marks Robin and Irvine's seventeen", () => {
