@@ -125,8 +125,8 @@ class Passes {
   #skipReason(): string {
     const printed = /skipped: ([^\n]+)/.exec(this.#engine.machine.consoleText().slice(this.#consoleStart));
     if (printed === null) return 'The guest found that this engine does not offer the operation.';
-    const reason = (printed[1] as string).trim();
-    return reason.endsWith('.') ? reason : `${reason}.`;
+    const reason = (printed[1] as string).trim().replace(/\.$/, '');
+    return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
   }
 
   outcome(): CellOutcome {

@@ -22,7 +22,7 @@ export function gate(comparison: Comparison, head: Run): GateResult {
   return {
     exitCode: EXIT.done,
     drifted,
-    verdict: `All ${count(comparison.cells.length, 'cell')} equal the baseline exactly.`,
+    verdict: `Every figure of ${count(comparison.cells.length, 'cell')} equals the baseline exactly.`,
   };
 }
 
@@ -35,7 +35,7 @@ function driftSentence(drifted: readonly ComparedCell[]): string {
   const advice = onlyBetter
     ? "An improvement needs a new baseline: 'trivisor baseline save'."
     : "If it is meant, save a new baseline: 'trivisor baseline save'.";
-  return `${count(drifted.length, 'cell')} differ from the baseline (${parts.join(', ')}). ${advice}`;
+  return `${count(drifted.length, 'cell')} ${drifted.length === 1 ? 'differs' : 'differ'} from the baseline (${parts.join(', ')}). ${advice}`;
 }
 
 function count(n: number, noun: string): string {

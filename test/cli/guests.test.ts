@@ -53,7 +53,7 @@ describe('an image of the user', () => {
   });
 
   it.each([
-    ['tripleFaults', 'failed', /The guest crashed while it ran: .*[Tt]riple fault/],
+    ['tripleFaults', 'failed', /The guest crashed while it ran: .*triple-faulted/],
     ['hangs', 'failed', /The guest hung while it ran: /],
     ['exitsWithStatus', 'failed', /The guest exited with status 3/],
     ['neverMeasures', 'failed', /The guest exited with status 0 before it was ready/],
