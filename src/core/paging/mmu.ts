@@ -174,7 +174,7 @@ export class Mmu {
     if (table >>> VIEW_SHIFT === EMULATION_VIEW) return;
     this.#address(linear, bytes, true, table);
     const last = (linear + bytes - 1) | 0;
-    if (((linear ^ last) & 0xfffff000) !== 0) this.#address(last, 1, true, table);
+    if (((linear ^ last) & 0xfffff000) !== 0) this.#address(last & ~0xfff, 1, true, table);
   }
 
   /** Implicit supervisor access with no segment limit: GDT, LDT, IDT, TSS (SDM 3A 4.6). */
