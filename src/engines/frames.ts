@@ -32,7 +32,7 @@ export class FrameMap implements PhysicalWriter {
     this.#toMachine = new Int32Array(this.guestFrames);
     this.#toGuest = new Int32Array(machineFrames).fill(-1);
     const step = this.vmmFrames === 0 ? 1 : coprimeStep(this.guestFrames);
-    let place = this.vmmFrames === 0 ? 0 : this.guestFrames >>> 1;
+    let place = this.vmmFrames === 0 ? 0 : firstPlace(this.guestFrames, this.vmmFrames);
     for (let frame = 0; frame < this.guestFrames; frame++) {
       this.#toMachine[frame] = this.vmmFrames + place;
       this.#toGuest[this.vmmFrames + place] = frame;
@@ -93,6 +93,15 @@ function coprimeStep(count: number): number {
   for (let step = Math.floor(count * 0.618); step > 1; step--)
     if (greatestCommonDivisor(step, count) === 1) return step;
   return 1;
+}
+
+/**
+ * Where frame 0 goes. A guest frame `f` stays in place if (step - 1) f = -(place + vmmFrames) modulo the even number of
+ * guest frames; the left side is even because the step is odd, so an odd right side has no solution.
+ */
+function firstPlace(guestFrames: number, vmmFrames: number): number {
+  const middle = guestFrames >>> 1;
+  return (middle + vmmFrames) % 2 === 1 ? middle : middle + 1;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
