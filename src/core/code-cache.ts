@@ -74,6 +74,7 @@ const BLOCK_INSTRUCTIONS = 64;
 const CODE_WORDS = 1 << 22;
 const BLOCK_WORDS = HEADER_WORDS + (BLOCK_INSTRUCTIONS + 1) * RECORD_WORDS;
 const BUCKETS = 1 << 16;
+const JUMPS = 1 << 12;
 /** Sightings that make a block hot: with the dispatcher's sampling, a thousand or two executions. */
 const HOT_SIGHTINGS = 3;
 
@@ -96,6 +97,12 @@ export class CodeCache {
   /** All blocks; index 0 is never a block. */
   readonly code: Int32Array = new Int32Array(CODE_WORDS);
   readonly handlers: HandlerTable;
+  /**
+   * Where recently entered blocks lie, by EIP: pairs of EIP and block, direct-mapped. A hit is checked against the block's
+   * machine address and mode, so that it need not be emptied when translations change.
+   */
+  readonly jumps: Int32Array = new Int32Array(2 * JUMPS);
+  readonly jumpMask: number = JUMPS - 1;
   /** Bumped when any block dies: links made before are void. */
   epoch = 1;
   /** Blocks decoded and blocks invalidated by writes, for reports. */
@@ -175,8 +182,16 @@ export class CodeCache {
     this.#pages.fill(0);
     this.#cpu.memory.codeFrames.fill(0);
     this.#straddlers = [];
+    this.jumps.fill(0);
     this.#top = HEADER_WORDS;
     this.epoch++;
+  }
+
+  /** Remembers that `block`, which is not a straddler, starts at `eip`. */
+  remember(eip: number, block: number): void {
+    const at = ((eip ^ (eip >>> 12)) & this.jumpMask) << 1;
+    this.jumps[at] = eip;
+    this.jumps[at + 1] = block;
   }
 
   /** The dispatcher came by this block once in every few hundred: after some sightings it is worth compiling. */

@@ -239,6 +239,7 @@ export class Cpu {
     const next = this.#enter(0);
     // Decoding may have emptied the store; then `block` is gone.
     if (!linkable || this.code.epoch !== epoch || ((C[next + B_FLAGS] as number) & STRADDLES) !== 0) return next;
+    this.code.remember(eip, next);
     if (C[block + B_LINK_EPOCH] !== epoch) {
       C[block + B_LINK_EPOCH] = epoch;
       C[block + B_LINK0_EIP] = eip;

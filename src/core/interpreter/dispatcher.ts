@@ -19,9 +19,11 @@ import {
   B_LINK1,
   B_LINK1_EIP,
   B_MACHINE,
+  B_MODE,
   COMPILED,
   END_BLOCK,
   HEADER_WORDS,
+  LINKABLE,
 } from './record.ts';
 
 /** Where the dispatcher stopped: what the processor needs to go on, or to charge and restore precisely. */
@@ -67,6 +69,10 @@ export function createDispatcher(cpu: Cpu, cursor: Cursor): (block: number) => n
   const LINK1 = B_LINK1;
   const MACHINE = B_MACHINE;
   const RETIRED = B_CLASS;
+  const MODE = B_MODE;
+  const CODE_MODE = slot.MODE;
+  const JUMP_MASK = cache.jumpMask;
+  const jumps = cache.jumps;
   const FLAGS = B_FLAGS;
   const position = cache.handlers.position;
 
@@ -87,13 +93,26 @@ export function createDispatcher(cpu: Cpu, cursor: Cursor): (block: number) => n
         T[CYCLES] = now;
         S[PENDING] = (S[PENDING]! + C[block + COUNT]!) | 0;
         last = 0;
-        if (now >= T[DEADLINE]! || C[block + EPOCH] !== cache.epoch) break;
+        if (now >= T[DEADLINE]!) break;
         const eip = S[EIP]!;
         let next = 0;
-        if (C[block + EIP0] === eip) next = C[block + LINK0]!;
-        else if (C[block + EIP1] === eip) next = C[block + LINK1]!;
-        if (next === 0) break;
-        if ((eip ^ entry) >>> 12 !== 0) {
+        if (C[block + EPOCH] === cache.epoch) {
+          if (C[block + EIP0] === eip) next = C[block + LINK0]!;
+          else if (C[block + EIP1] === eip) next = C[block + LINK1]!;
+        }
+        if (next === 0) {
+          // Not a linked successor: an indirect jump with many targets, or links that a dead block has voided.
+          const at = ((eip ^ (eip >>> 12)) & JUMP_MASK) << 1;
+          next = jumps[at + 1]!;
+          if (jumps[at] !== eip || (C[block + FLAGS]! & LINKABLE) === 0) break;
+          const page = mmu.fetchPage(eip);
+          if (
+            (page | (eip & 0xfff)) !== C[next + MACHINE] ||
+            C[next + MODE] !== S[CODE_MODE] ||
+            C[next + RETIRED] !== S[CLASS]
+          )
+            break;
+        } else if ((eip ^ entry) >>> 12 !== 0) {
           const page = mmu.fetchPage(eip);
           if ((page | (eip & 0xfff)) !== C[next + MACHINE] || C[next + RETIRED] !== S[CLASS]) break;
         }
