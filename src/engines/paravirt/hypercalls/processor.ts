@@ -1,0 +1,48 @@
+/** What a guest sets of its virtual processor: kernel stack, task-switched flag, debug registers, assists. */
+import { EINVAL, EPERM } from '../errno.ts';
+import type { Hypervisor } from '../hypervisor.ts';
+import { ASSISTS, DEBUG_REGISTERS, KERNEL_SP, KERNEL_SS } from '../vcpu.ts';
+
+const ASSIST_ENABLE = 0;
+const ASSIST_DISABLE = 1;
+/** VMASST_TYPE_* up to pae_extended_cr3. */
+const ASSIST_TYPES = 4;
+
+/**
+ * stack_switch: SS and ESP that traps from ring 3 switch to. A selector of privilege 0 is refused with -EPERM (the rule of Xen 3;
+ * later ones raise its RPL to 1), one of another ring than 1 with -EINVAL: the processor would not load it.
+ */
+export function stackSwitch(xen: Hypervisor, args: Int32Array): number {
+  const ss = (args[0] as number) & 0xffff;
+  if ((ss & 3) === 0) return EPERM;
+  if ((ss & 3) !== 1) return EINVAL;
+  xen.vcpu[KERNEL_SS] = ss;
+  xen.vcpu[KERNEL_SP] = args[1] as number;
+  xen.area.setKernelStack(ss, args[1] as number);
+  return 0;
+}
+
+/** fpu_taskswitch: sets or clears CR0.TS. */
+export function fpuTaskSwitch(xen: Hypervisor, args: Int32Array): number {
+  xen.setTaskSwitched(args[0] !== 0);
+  return 0;
+}
+
+export function setDebugReg(xen: Hypervisor, args: Int32Array): number {
+  return xen.setDebugRegister(args[0] as number, args[1] as number);
+}
+
+export function getDebugReg(xen: Hypervisor, args: Int32Array): number {
+  const index = (args[0] as number) >>> 0;
+  return index > 7 ? EINVAL : (xen.vcpu[DEBUG_REGISTERS + index] as number);
+}
+
+/** vm_assist: only the writable page tables do anything; 4gb_segments is remembered but its negative offsets fault. */
+export function vmAssist(xen: Hypervisor, args: Int32Array): number {
+  const [command, type] = args as unknown as readonly [number, number];
+  if (type >>> 0 >= ASSIST_TYPES) return EINVAL;
+  if (command === ASSIST_ENABLE) xen.vcpu[ASSISTS] |= 1 << type;
+  else if (command === ASSIST_DISABLE) xen.vcpu[ASSISTS] &= ~(1 << type);
+  else return EINVAL;
+  return 0;
+}
