@@ -4,13 +4,14 @@
  * own EIP and its own IF and IOPL. Absent: task gates, 16-bit gates, handlers in rings 1 and 2.
  */
 import {
-  DE, DOUBLE_FAULT, FAULT, GP, NP, PAGE_FAULT, raiseWithError, SS_FAULT, TS,
+  AC_FAULT, BR, DE, DOUBLE_FAULT, FAULT, GP, MF, NM, NP, PAGE_FAULT, raiseWithError, SS_FAULT, TS, UD,
 } from '../../core/signals.ts';
 import {
   BASE, CR2, ESP, EVENT_ERROR, EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_HAS_ERROR, EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION, EVENT_VECTOR, SS, segmentSlot,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
+import { RF } from '../../isa/eflags.ts';
 import { COUNT } from './counts.ts';
 import { GuestKilled, type Monitor } from './monitor.ts';
 import { descriptorBase } from './shadow-descriptors.ts';
@@ -23,6 +24,8 @@ const DELIVER = eventNumber('deliverEvent');
 const INTERRUPT_GATE = 0x0e;
 const TRAP_GATE = 0x0f;
 
+/** Exceptions that push RF set (SDM 3B 17.3.1.1): bits by vector. */
+const FAULTS = [DE, BR, UD, NM, TS, NP, SS_FAULT, GP, PAGE_FAULT, MF, AC_FAULT].reduce((set, v) => set | (1 << v), 0);
 const CONTRIBUTORY: ReadonlySet<number> = new Set([DE, TS, NP, SS_FAULT, GP]);
 
 /** An exception during delivery of `first` (SDM 3A table 6-5): the vector that the guest sees, or -1 for shutdown. */
@@ -105,7 +108,8 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
     throw new GuestKilled(`The guest handles vector ${vector} in ring ${inner ? dpl : m.cpl}; this engine runs rings 0 and 3.`);
   }
 
-  const image = m.flagsImage();
+  const fault = kind === EVENT_HARDWARE && vector < 32 && ((FAULTS >>> vector) & 1) !== 0;
+  const image = fault ? m.flagsImage() | RF : m.flagsImage() & ~RF;
   const frame = hasError ? [error, m.pc, v[V_CS] as number, image] : [m.pc, v[V_CS] as number, image];
   if (inner) enterInner(m, frame, external);
   else push(m, frame, stackBase(m), state[ESP] as number);

@@ -2,7 +2,7 @@
 import { FAULT, GP, NP, PAGE_FAULT, raiseWithError, SS_FAULT } from '../../core/signals.ts';
 import {
   CR2, EIP, EVENT_CALL_GATE, EVENT_ERROR, EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_HAS_ERROR, EVENT_KIND,
-  EVENT_SYSENTER, EVENT_VECTOR, INSTRUCTION_LENGTH, LIMIT, RETIRED_IN_CACHE, SEGMENT_STRIDE, SEGMENTS, SS, ESP,
+  EVENT_SOFTWARE, EVENT_SYSENTER, EVENT_VECTOR, INSTRUCTION_LENGTH, LIMIT, RETIRED_IN_CACHE, SEGMENT_STRIDE, SEGMENTS, SS, ESP,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { IF } from '../../isa/eflags.ts';
@@ -45,9 +45,14 @@ export function hostTrap(m: Monitor): void {
     default:
       // INT n, INT3 or INTO of directly executed code; in the cache these are callouts.
       m.pc = (state[EIP] as number) >>> 0;
-      deliver(m, vector, state[EVENT_KIND] as number, false, 0, (m.pc - (state[INSTRUCTION_LENGTH] as number)) >>> 0);
+      deliver(m, vector, state[EVENT_KIND] as number, false, 0, (m.pc - softwareLength(state)) >>> 0);
       dispatch(m);
   }
+}
+
+/** INT n has two bytes; INT3 and INTO have one. */
+function softwareLength(state: Int32Array): number {
+  return state[EVENT_KIND] === EVENT_SOFTWARE ? 2 : 1;
 }
 
 /** A physical interrupt: the guest's if it will take it here, else held until it will. */
@@ -156,13 +161,14 @@ function refusedInterrupt(m: Monitor, vector: number): void {
   }
   const at = (state[EIP] as number) >>> 0;
   m.pc = (at + (state[INSTRUCTION_LENGTH] as number)) >>> 0;
-  deliver(m, vector, 4, false, 0, at);
+  deliver(m, vector, EVENT_SOFTWARE, false, 0, at);
   dispatch(m);
 }
 
 function sysenter(m: Monitor): void {
   const { state, v } = m;
-  m.pc = ((state[EIP] as number) - (state[INSTRUCTION_LENGTH] as number)) >>> 0;
+  // The stop comes after SYSENTER, which has two bytes.
+  m.pc = ((state[EIP] as number) - 2) >>> 0;
   const cs = (v[V_SYSENTER_CS] as number) & 0xfffc;
   if (cs === 0) {
     deliver(m, GP, EVENT_HARDWARE, true, 0);

@@ -1,0 +1,221 @@
+/** Each mechanism of the engine, seen in its counters and in the guest's state. */
+import { describe, expect, it } from 'vitest';
+import { register32 } from '../../../src/isa/operands.ts';
+import { both, CODE_AT, DATA_AT, program, ring, runToEnd, strays } from './guest.ts';
+import { enterUser, gate, loadTables, put } from './small-kernel.ts';
+
+/** A loop of `times` rounds. */
+function loop(times: number, body: number[]): Uint8Array {
+  return program((a) => {
+    a.emit('mov', register32(3), DATA_AT).emit('mov', register32(7), times);
+    const top = a.bind();
+    a.bytes(...body);
+    a.emit('dec', register32(7)).jcc(5, top);
+  });
+}
+
+describe('direct branches', () => {
+  it('[rc:chaining] a loop leaves the cache only until its exits are chained', () => {
+    const [expected, actual, engine] = both(loop(1000, [0x40]));
+    expect(actual).toEqual(expected);
+    expect(engine.counters()['calloutContinue']).toBeLessThan(10);
+    expect(engine.counters()['chained']).toBeGreaterThan(0);
+  });
+
+  it('[rc:nochain] without chaining every exit is a callout', () => {
+    const [expected, actual, engine] = both(loop(1000, [0x40]), 256, 'nochain');
+    expect(actual).toEqual(expected);
+    expect(engine.counters()['calloutContinue']).toBeGreaterThan(990);
+    expect(engine.counters()['chained']).toBe(0);
+  });
+
+  it('[rc:straightening] the first path taken follows without a jump', () => {
+    const engine = ring(
+      program((a) => {
+        for (let i = 0; i < 40; i++) a.bytes(0x40);
+        const over = a.label();
+        a.bytes(0x31, 0xc0).jcc(4, over);
+        a.bytes(0x43);
+        a.bind(over);
+      }),
+    );
+    runToEnd(engine);
+    expect(engine.counters()['elided']).toBeGreaterThanOrEqual(4);
+    expect(engine.counters()['inverted']).toBe(1);
+  });
+});
+
+describe('indirect branches', () => {
+  it('[rc:indirect] returns find their target in the cache after the first miss', () => {
+    const image = program((a) => {
+      a.emit('mov', register32(7), 500);
+      const top = a.bind();
+      const callee = a.label();
+      a.call(callee);
+      a.emit('dec', register32(7)).jcc(5, top);
+      const end = a.label();
+      a.jmp(end);
+      a.bind(callee);
+      a.bytes(0x40, 0xc3);
+      a.bind(end);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(engine.counters()['indirectMiss']).toBe(1);
+  });
+
+  it('[rc:return-address] a call pushes the address that the guest knows', () => {
+    const image = program((a) => {
+      a.bytes(0xe8, 0, 0, 0, 0, 0x58);
+    });
+    const [expected, actual] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[0]).toBe(CODE_AT + 10);
+  });
+});
+
+describe('self-modifying code', () => {
+  it('[rc:smc] a store into translated code takes effect at the next instruction', () => {
+    const image = program((a) => {
+      a.emit('mov', register32(7), 5).emit('mov', register32(1), 0);
+      const top = a.bind();
+      const site = a.address + 6;
+      // inc byte [site + 1]; mov eax, 1 (patched); add ecx, eax
+      a.bytes(0xfe, 0x05).value(site + 1, 4);
+      a.bytes(0xb8, 1, 0, 0, 0, 0x01, 0xc1);
+      a.emit('dec', register32(7)).jcc(5, top);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[1]).toBe(2 + 3 + 4 + 5 + 6);
+    expect(engine.counters()['smcInvalidation']).toBeGreaterThan(0);
+  });
+});
+
+describe('adaptive retranslation', () => {
+  /** Stores next to its own code, but not into it. */
+  const image = program((a) => {
+    a.emit('mov', register32(7), 50);
+    const top = a.bind();
+    a.bytes(0x89, 0x3d).value(CODE_AT + 0x800, 4);
+    a.emit('dec', register32(7)).jcc(5, top);
+  });
+
+  it('[rc:adaptive] a store that keeps hitting a trace becomes a callout', () => {
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(engine.counters()['adaptationUp']).toBeGreaterThan(0);
+    expect(engine.counters()['tracedStoreFault']).toBeLessThan(20);
+  });
+
+  it('[rc:noadapt] switched off, every such store faults', () => {
+    const [expected, actual, engine] = both(image, 256, 'noadapt');
+    expect(actual).toEqual(expected);
+    expect(engine.counters()['adaptationUp']).toBe(0);
+    expect(engine.counters()['tracedStoreFault']).toBeGreaterThan(45);
+  });
+});
+
+describe('exceptions', () => {
+  it('[rc:precise] a fault inside a sequence shows the state before its instruction', () => {
+    const image = program((a) => {
+      const start = a.label();
+      a.jmp(start);
+      const handler = a.bind();
+      // Divide error: pop eip into esi, push esi + 2.
+      a.bytes(0x5e, 0x46, 0x46, 0x56, 0xcf);
+      a.bind(start);
+      loadTables(a);
+      gate(a, 0, handler);
+      a.bytes(0x31, 0xc9, 0xba, 7, 0, 0, 0, 0xf7, 0xf1);
+      a.bytes(0xb9, 1, 0, 0, 0);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(expected.stop.kind).toBe('marker');
+    expect(engine.counters()['reflected']).toBe(1);
+  });
+
+  it('[rc:int] INT n in the kernel goes through the guest IDT with the guest frame', () => {
+    const image = program((a) => {
+      const start = a.label();
+      a.jmp(start);
+      const handler = a.bind();
+      a.bytes(0x8b, 0x0c, 0x24, 0x8b, 0x54, 0x24, 0x04, 0x8b, 0x74, 0x24, 0x08, 0xcf);
+      a.bind(start);
+      loadTables(a);
+      gate(a, 0x40, handler);
+      a.bytes(0xfb, 0xcd, 0x40, 0xfa);
+    });
+    const [expected, actual] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[2]).toBe(0x08);
+  });
+});
+
+describe('user mode', () => {
+  it('[rc:direct] ring 3 runs directly and reaches the kernel by INT and by faults', () => {
+    const image = program((a) => {
+      const start = a.label();
+      const end = a.label();
+      a.jmp(start);
+      const call = a.bind();
+      // ESI counts calls; the third leaves for the end.
+      a.bytes(0x46, 0x83, 0xfe, 3).jcc(4, end);
+      a.bytes(0xcf);
+      const user = a.bind();
+      const again = a.bind();
+      a.bytes(0x47, 0xcd, 0x80).jmp(again);
+      a.bind(start);
+      loadTables(a);
+      gate(a, 0x80, call, 3);
+      put(a, DATA_AT, 0);
+      a.bytes(0x31, 0xf6, 0x31, 0xff);
+      enterUser(a, user, DATA_AT + 128);
+      a.bind(end);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[7]).toBe(3);
+    expect(engine.counters()['enterDirect']).toBe(3);
+    expect(strays(engine)).toEqual([0, 0]);
+  });
+
+  it('[rc:user-privileged] CLI, HLT, IN and a bad selector are the guest kernel\'s #GP', () => {
+    const image = program((a) => {
+      const start = a.label();
+      const end = a.label();
+      a.jmp(start);
+      const fault = a.bind();
+      // Records the error code, skips one byte, counts to 4.
+      a.bytes(0x58, 0x01, 0xc7, 0xff, 0x04, 0x24, 0x46, 0x83, 0xfe, 4).jcc(4, end);
+      a.bytes(0xcf);
+      const user = a.bind();
+      a.bytes(0xfa, 0xf4, 0xec, 0x6a, 0x08, 0x1f);
+      a.bind(start);
+      loadTables(a);
+      gate(a, 13, fault);
+      a.bytes(0x31, 0xf6, 0x31, 0xff);
+      enterUser(a, user, DATA_AT + 128);
+      a.bind(end);
+    });
+    const [expected, actual] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[7]).toBe(8);
+  });
+});
+
+describe('snapshot', () => {
+  it('[rc:snapshot] restored twice, it runs to the same ledger', () => {
+    const image = loop(50, [0x9c, 0x9d, 0xfb, 0x89, 0x3d, ...[0, 8, 0x10, 0]]);
+    const engine = ring(image);
+    engine.run(30_000);
+    const snapshot = engine.snapshot();
+    const runs = [0, 1].map(() => {
+      engine.restore(snapshot);
+      runToEnd(engine);
+      return [engine.machine.hash(), JSON.stringify(engine.counters()), [...engine.ledger.counts].join()];
+    });
+    expect(runs[1]).toEqual(runs[0]);
+  });
+});
