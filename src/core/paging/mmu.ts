@@ -9,7 +9,7 @@ import type { MachineAddress } from '../address.ts';
 import type { MemoryPort } from '../buses.ts';
 import type { Cpu } from '../cpu.ts';
 import { EMULATION_VIEW, SLOW_ENTRY, TABLE_ENTRIES, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from '../memory.ts';
-import { GP, PAGE_FAULT, raise, raiseWithError, SS_FAULT, UD } from '../signals.ts';
+import { GP, PAGE_FAULT, raise, raiseWithError, UD } from '../signals.ts';
 import {
   CPL,
   CR0,
@@ -45,9 +45,6 @@ const TLB_FLUSH = eventNumber('tlbFlush');
 const TLB_FLUSH_GLOBAL = eventNumber('tlbFlushGlobal');
 const TLB_INVALIDATE = eventNumber('tlbInvalidatePage');
 const MMIO_ACCESS = eventNumber('mmioAccess');
-
-/** Or-ed into the `table` of a slow-path call: a stack access, whose truncated-limit violation is #SS and not #GP. */
-export const STACK_ACCESS = 1;
 
 /** Views that hold projections: supervisor and user, full and truncated. */
 const PROJECTED_VIEWS = 4;
@@ -355,7 +352,8 @@ export class Mmu {
   #address(linear: number, bytes: number, write: boolean, table: number): number {
     const view = table >>> VIEW_SHIFT;
     if ((view & VIEW_TRUNCATED) !== 0 && (linear >>> 0) + bytes - 1 > this.truncatedLimit) {
-      raiseWithError(this.#state, (table & STACK_ACCESS) !== 0 ? SS_FAULT : GP, 0);
+      // A handler does not tell which segment it used: a stack access is reported as #GP too, not as #SS.
+      raiseWithError(this.#state, GP, 0);
     }
     const page = linear >>> 12;
     if (this.#identity()) {
