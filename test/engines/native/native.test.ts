@@ -108,7 +108,7 @@ describe.each(['hlt', 'spin'] as const)('timer interrupts (%s between them)', (s
 
   it('come the same way again after a restore, and on another machine', () => {
     const engine = create(timerGuest(sleep));
-    expect(engine.run(5_000_000).kind).toBe('limit');
+    expect(engine.run(2_000_000).kind).toBe('limit');
     const snapshot = engine.snapshot();
     const start = engine.machine.hash();
     const endOf = (one: Engine): unknown[] => [one.run(LIMIT), cycles(one), [...one.ledger.counts], one.machine.hash()];

@@ -9,7 +9,7 @@ const GDT_BYTES = 24;
 const IDT_BYTES = 0x21 * 8;
 
 /** Timer ticks between interrupts, and how many interrupts the guest waits for. */
-export const TIMER_COUNT = 11932;
+export const TIMER_COUNT = 298;
 export const TICKS = 5;
 
 function word32(value: number): number[] {
