@@ -150,9 +150,9 @@ export const HOST_CHECKS: readonly EntryCheck[] = [
   { name: 'host TR null', passes: (v) => (v.get(FIELD.hostTrSelector) & 0xffff) !== 0 },
   { name: 'host SS null', passes: (v) => (v.get(FIELD.hostSsSelector) & 0xffff) !== 0 },
   {
-    // LMA and LME are 0 without long mode; NXE and SCE are the bits that may be set.
+    // Of EFER only NXE exists with long mode masked.
     name: 'host EFER',
-    passes: (v) => (v.get(FIELD.exitControls) & EXIT_LOAD_EFER) === 0 || (v.get(FIELD.hostEfer) & ~0x801) === 0,
+    passes: (v) => (v.get(FIELD.exitControls) & EXIT_LOAD_EFER) === 0 || (v.get(FIELD.hostEfer) & ~0x800) === 0,
   },
 ];
 

@@ -104,7 +104,7 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
   check('guest CR0 PG without PE', (v) => v.get(FIELD.guestCr0) >= 0 || (v.get(FIELD.guestCr0) & 1) !== 0),
   check('guest CR4', (v) => (v.get(FIELD.guestCr4) & CR4_FIXED0) === CR4_FIXED0 && (v.get(FIELD.guestCr4) & ~CR4_FIXED1) === 0),
   check('guest DEBUGCTL', (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_DEBUG) === 0 || (v.get(FIELD.guestDebugctl) & ~3) === 0),
-  check('guest EFER', (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_EFER) === 0 || (v.get(FIELD.guestEfer) & ~0x801) === 0),
+  check('guest EFER', (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_EFER) === 0 || (v.get(FIELD.guestEfer) & ~0x800) === 0),
   // Segment registers (26.3.1.2).
   check('guest TR selector TI', (v) => (selector(v, TR) & 4) === 0),
   check('guest LDTR selector TI', (v) => !usable(v, LDTR) || (selector(v, LDTR) & 4) === 0),

@@ -11,7 +11,7 @@ const MSRS: readonly (readonly [index: number, slot: number, allowed: number])[]
   [0x174, SYSENTER_CS, -1],
   [0x175, SYSENTER_ESP, -1],
   [0x176, SYSENTER_EIP, -1],
-  [0xc0000080 | 0, EFER, 0x801],
+  [0xc0000080 | 0, EFER, 0x800],
 ];
 
 /** Loads an area. Returns 0, or the number (from 1) of the first entry that cannot be loaded. */

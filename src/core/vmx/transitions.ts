@@ -129,6 +129,13 @@ export class Transitions {
     }
   }
 
+  /** After a snapshot's state has been restored: the translator is not part of the state area. */
+  restored(): void {
+    const S = this.#state;
+    this.#cpu.mmu.ept = S[VMX_MODE] === 2 && S[EPT_ROOT] !== -1 ? this.#ept : null;
+    this.#cpu.interrupts.vectoringKind = -1;
+  }
+
   /** Loads host state again; the guest's in the VMCS stays as it was. */
   resumeHost(): void {
     const S = this.#state;

@@ -197,6 +197,22 @@ export class ShadowPaging {
     this.#hooks.flush();
   }
 
+  /**
+   * Gives up every shadow of a guest frame and its page-table trace, so that the next store to it succeeds unseen: for
+   * a store that cannot be emulated (the processor pushing an exception frame). False: the frame is in the current root.
+   */
+  abandon(frame: number): boolean {
+    const tables = this.#tables;
+    let table = tables.nextShadow(frame, -1);
+    while (table >= 0) {
+      const next = tables.nextShadow(frame, table);
+      if (tables.inRoot(table)) return false;
+      if (((tables.role[table] as number) & ROLE_LEVEL) !== 3) this.#release(table);
+      table = next;
+    }
+    return true;
+  }
+
   /** Ends a trace. Mappings stay read-only until a store to them takes a hidden fault. */
   untrace(frame: number, kind: number): void {
     this.traces[frame] = (this.traces[frame] as number) & ~kind;
