@@ -115,7 +115,7 @@ export class ShadowDescriptors {
       if (this.frames[slot] !== frame) continue;
       const table = slot < PAGES ? 0 : 1;
       const [base, limit] = this.#extent(table);
-      const page = (base & ~0xfff) + (slot % PAGES) * 4096;
+      const page = ((base & ~0xfff) >>> 0) + (slot % PAGES) * 4096;
       const from = page + (physical & 0xfff) - base;
       for (let index = from >> 3; index <= (from + size - 1) >> 3; index++) {
         if (index < 0 || index * 8 + 7 > limit || (table === 0 && index >= FIRST_VMM_ENTRY)) continue;
@@ -164,7 +164,7 @@ export class ShadowDescriptors {
   }
 
   #moved(table: 0 | 1, base: number, limit: number): boolean {
-    const first = base & ~0xfff;
+    const first = (base & ~0xfff) >>> 0;
     for (let page = 0; first + page * 4096 <= base + limit; page++) {
       if (this.frames[table * PAGES + page] !== this.#frameOf(first + page * 4096)) return true;
     }
@@ -174,7 +174,7 @@ export class ShadowDescriptors {
   #traceTable(table: 0 | 1, base: number, limit: number): void {
     const old = [...this.frames];
     for (let page = 0; page < PAGES; page++) {
-      const linear = (base & ~0xfff) + page * 4096;
+      const linear = ((base & ~0xfff) >>> 0) + page * 4096;
       this.frames[table * PAGES + page] = limit >= 7 && linear <= base + limit ? this.#frameOf(linear) : NO_FRAME;
     }
     for (const frame of old) {

@@ -113,24 +113,25 @@ function instruction(m: Monitor, address: number, length: number): void {
   }
   m.cpu.retireEmulated(RETIRED_IN_CACHE);
   if (v[V_HALTED] !== 0) return;
-  if (m.pc === pc && !leaves(decoded.instruction.semantics)) m.pc = next;
+  const { semantics } = decoded.instruction;
+  if (m.pc === pc && !TRANSFERS_ALWAYS.has(semantics)) m.pc = next;
   const due = (v[V_IF] !== 0 && m.interruptWaits()) || m.stale[0] !== 0 || v[V_SHADOW] !== 0;
-  if (m.pc !== next || due || cache.generation !== generation || m.direct || changesCode(decoded.instruction.semantics)) {
+  if (m.pc !== next || due || cache.generation !== generation || m.direct || DISPATCHED.has(semantics)) {
     dispatch(m);
     return;
   }
   m.enterCache(address + length);
 }
 
-/** A transfer may have its own address as target. */
-function leaves(semantics: string): boolean {
-  return ['iret', 'farRet', 'farJump', 'farCall', 'sysexit', 'int', 'int3'].includes(semantics);
-}
-
-/** What follows may no longer be what the unit was translated from. */
-function changesCode(semantics: string): boolean {
-  return semantics === 'writeControl' || semantics === 'invlpg' || semantics === 'hlt';
-}
+/** Instructions that may go to their own address. */
+const TRANSFERS_ALWAYS: ReadonlySet<string> = new Set([
+  'iret', 'farRet', 'farJump', 'farCall', 'sysexit', 'int', 'int3',
+]);
+/**
+ * Instructions after which the guest is dispatched even if it goes on behind them: no translation follows a transfer,
+ * and what follows a new mapping may be other code.
+ */
+const DISPATCHED: ReadonlySet<string> = new Set([...TRANSFERS_ALWAYS, 'into', 'writeControl', 'invlpg', 'hlt']);
 
 /** Runs the copy of one instruction with its accesses made through guest memory, with the guest's own GS. */
 function emulateCopy(m: Monitor, address: number, length: number, store: boolean): void {
