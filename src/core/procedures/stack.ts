@@ -2,18 +2,20 @@
 import { ARITHMETIC, DF } from '../../isa/eflags.ts';
 import type { Cpu } from '../cpu.ts';
 import { arithmeticFlags, evenParity, setArithmeticFlags } from '../flags.ts';
-import { VIEW_SHIFT, VIEW_SUPERVISOR, VIEW_USER } from '../memory.ts';
+import { EMULATION_VIEW, TABLE_ENTRIES, VIEW_SHIFT, VIEW_SUPERVISOR, VIEW_USER } from '../memory.ts';
 import { CPL, EAX, EBP, EFLAGS_SYSTEM, ESP, RIGHTS, RIGHTS_DB, SS, segmentSlot } from '../state.ts';
 
 /** LAHF / SAHF move these. */
 const LOW_FLAGS = 0xd5;
 
 export function stackProcedures(cpu: Cpu) {
-  const S = cpu.memory.state;
+  const { state: S, fast: F } = cpu.memory;
   const SS_RIGHTS = segmentSlot(SS) + RIGHTS;
 
   const mask = (): number => (((S[SS_RIGHTS] as number) & RIGHTS_DB) !== 0 ? -1 : 0xffff);
-  const table = (): number => (S[CPL] === 3 ? VIEW_USER : VIEW_SUPERVISOR) << VIEW_SHIFT;
+  // An emulated instruction's accesses go to the port, whatever the privilege.
+  const view = (): number => (cpu.mmu.port !== null ? EMULATION_VIEW : S[CPL] === 3 ? VIEW_USER : VIEW_SUPERVISOR);
+  const table = (): number => view() << VIEW_SHIFT;
 
   function setPointer(value: number): void {
     const m = mask();
@@ -25,11 +27,15 @@ export function stackProcedures(cpu: Cpu) {
   /** Size 4 is signed, 2 zero-extended: callers extend. */
   function loadAt(offset: number, size: number): number {
     const at = linear(offset, size, false);
+    const entry = F[table() + (at >>> 12)] as number;
+    if (size === 4 && (entry & 0xfff) + (at & 0xfff) <= 0xffc) return cpu.memory.view.getInt32((at + entry) | 0, true);
     return size === 4 ? cpu.mmu.load32(at, table()) : cpu.mmu.load16(at, table());
   }
   function storeAt(offset: number, size: number, value: number): void {
     const at = linear(offset, size, true);
-    if (size === 4) cpu.mmu.store32(at, value, table());
+    const entry = F[table() + TABLE_ENTRIES + (at >>> 12)] as number;
+    if (size === 4 && (entry & 0xfff) + (at & 0xfff) <= 0xffc) cpu.memory.view.setInt32((at + entry) | 0, value, true);
+    else if (size === 4) cpu.mmu.store32(at, value, table());
     else cpu.mmu.store16(at, value, table());
   }
 
