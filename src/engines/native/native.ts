@@ -5,6 +5,7 @@
 import type { MachineAddress } from '../../core/address.ts';
 import { STOP_DEADLINE, STOP_HALT, STOP_MARKER, STOP_REQUESTED, STOP_SHUTDOWN } from '../../core/signals.ts';
 import { EBX, ECX, EDX, EIP, MARKER_CODE } from '../../core/state.ts';
+import { Vmx } from '../../core/vmx/vmx.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { applyBootState } from '../../machine/boot-state.ts';
 import { Machine } from '../../machine/machine.ts';
@@ -21,6 +22,8 @@ class NativeEngine implements Engine {
   constructor(options: EngineOptions) {
     this.machine = new Machine({ profile: options.profile, ramBytes: options.ramBytes });
     this.ledger = this.machine.ledger;
+    // A hypervisor can itself be the guest.
+    this.machine.cpu.vmx = new Vmx(this.machine.cpu);
     const ram = new FrameMap(this.machine);
     applyBootState(this.machine.cpu, loadMultiboot(options.image, options.commandLine, options.ramBytes, ram));
   }
