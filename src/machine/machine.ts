@@ -2,6 +2,7 @@
  * The emulated PC: processor, RAM, buses, chips and their event queue. It knows nothing of engines; an engine owns one,
  * loads a guest into its memory and calls `runGuest` or the processor itself.
  */
+import type { MachineAddress } from '../core/address.ts';
 import { Cpu } from '../core/cpu.ts';
 import { MachineMemory } from '../core/memory.ts';
 import { STOP_DEADLINE, STOP_HALT } from '../core/signals.ts';
@@ -81,7 +82,9 @@ export class Machine {
     for (const chip of [this.pic, this.pit, this.uart, this.debugExit, systemPorts]) chip.attach(this.ports);
     this.cpu.onDeviceTime = () => this.events.runDue();
     this.cpu.acknowledgeInterrupt = () => this.pic.acknowledge();
-    this.#registry = new SnapshotRegistry(this.memory.ram);
+    this.#registry = new SnapshotRegistry(this.memory.ram, (at, data) =>
+      this.memory.writeBytes(at as MachineAddress, data),
+    );
     this.#registerParts(systemPorts);
   }
 
@@ -191,8 +194,6 @@ export class Machine {
       );
     }
     this.onRestored(() => {
-      // Decoded code is found again by its bytes, which have just changed under it.
-      cpu.code.flush();
       cpu.mmu.afterRestore();
       this.events.restored();
     });

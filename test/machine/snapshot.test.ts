@@ -7,7 +7,7 @@ function parts() {
   const ram = new Uint8Array(8192);
   const array = new Int32Array(4);
   let list: number[] = [1, Infinity];
-  const registry = new SnapshotRegistry(ram);
+  const registry = new SnapshotRegistry(ram, (at, data) => ram.set(data, at));
   registry.register('array', array);
   registry.registerState(
     'list',
@@ -37,6 +37,22 @@ describe('a snapshot', () => {
     }
   });
 
+  it('writes only the pages that differ', () => {
+    const ram = new Uint8Array(5 * 4096);
+    const written: number[] = [];
+    const registry = new SnapshotRegistry(ram, (at, data) => {
+      written.push(at);
+      ram.set(data, at);
+    });
+    ram[4096] = 1;
+    const snapshot = registry.take();
+    ram[4096] = 2;
+    ram[5 * 4096 - 1] = 3;
+    registry.restore(snapshot);
+    expect(written).toEqual([4096, 4 * 4096]);
+    expect(ram).toEqual(snapshot.ram);
+  });
+
   it('runs what must follow a restore, in order, with all parts in place', () => {
     const { array, registry } = parts();
     const seen: number[] = [];
@@ -52,10 +68,12 @@ describe('a snapshot', () => {
   it('is refused by a machine with other parts or another size', () => {
     const { registry } = parts();
     const snapshot = registry.take();
-    const other = new SnapshotRegistry(new Uint8Array(8192));
+    const other = new SnapshotRegistry(new Uint8Array(8192), () => {});
     other.register('something else', new Int32Array(1));
     expect(() => other.restore(snapshot)).toThrow("The snapshot has no 'something else'");
-    expect(() => new SnapshotRegistry(new Uint8Array(1)).restore(snapshot)).toThrow('8192 bytes of RAM, the machine 1');
+    expect(() => new SnapshotRegistry(new Uint8Array(1), () => {}).restore(snapshot)).toThrow(
+      '8192 bytes of RAM, the machine 1',
+    );
   });
 
   it('has parts of different names', () => {

@@ -62,7 +62,10 @@ describe('a run ends with', () => {
 
   it('a triple fault', () => {
     const stop = runOn(create(tinyImage(GUESTS.tripleFaults)));
-    expect(stop).toMatchObject({ kind: 'crash', message: expect.stringMatching(/^The guest triple-faulted at 0x1000/) });
+    expect(stop).toMatchObject({
+      kind: 'crash',
+      message: expect.stringMatching(/^The guest triple-faulted at 0x1000/),
+    });
   });
 });
 
