@@ -7,8 +7,9 @@
  *
  * Exit status: 0 done or equal, 1 different, 77 QEMU is not installed.
  */
-import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,22 +23,20 @@ const WALL_LIMIT_MS = 300_000;
 
 class CheckError extends Error {}
 
-/** Boots the image; gives the console, or null where there is no QEMU. */
+/**
+ * Boots the image; gives the console, or null where there is no QEMU. The console goes to a file: QEMU drops characters
+ * when a pipe's reader is slow.
+ */
 function boot(image, commandLine) {
-  const devices = ['-m', '64', '-serial', 'stdio', '-display', 'none', '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'];
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      QEMU,
-      ['-kernel', join(IMAGES, image), '-append', commandLine, ...devices],
-      { timeout: WALL_LIMIT_MS },
-      (error, stdout) => {
-        if (error?.code === 'ENOENT') resolve(null);
-        else if (error?.code === QEMU_STATUS_OF_SUCCESS) resolve(stdout.replaceAll('\r', ''));
-        else reject(new CheckError(`${image} did not end well under QEMU (${error?.code ?? 'no exit'}):\n${stdout}`));
-      },
-    );
-    child.stdin?.end();
-  });
+  const folder = mkdtempSync(join(tmpdir(), 'trivisor-qemu-'));
+  const serial = join(folder, 'console.txt');
+  const devices = ['-m', '64', '-serial', `file:${serial}`, '-display', 'none', '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'];
+  const run = spawnSync(QEMU, ['-kernel', join(IMAGES, image), '-append', commandLine, ...devices], { timeout: WALL_LIMIT_MS });
+  const console = run.error === undefined ? readFileSync(serial, 'latin1').replaceAll('\r', '') : '';
+  rmSync(folder, { recursive: true, force: true });
+  if (run.error?.code === 'ENOENT') return null;
+  if (run.status === QEMU_STATUS_OF_SUCCESS) return console;
+  throw new CheckError(`${image} did not end well under QEMU (status ${run.status ?? run.signal}):\n${console}${run.stderr}`);
 }
 
 /** `<id> ops=<n> checksum=<hex>` or `<id> skipped: <reason>`, by id. */
@@ -59,8 +58,8 @@ function compare(expected, actual) {
   throw new CheckError(`The guest's results under QEMU differ from ${CHECKSUMS}:\n${lines.join('\n')}`);
 }
 
-async function main() {
-  const quick = await boot('native.elf', 'run=all quick choices');
+function main() {
+  const quick = boot('native.elf', 'run=all quick choices');
   if (quick === null) {
     console.error(`${QEMU} is not installed (Debian: qemu-system-x86), so the guest was not run on it.`);
     process.exitCode = NOT_INSTALLED;
@@ -70,12 +69,12 @@ async function main() {
     compare(JSON.parse(readFileSync(CHECKSUMS, 'utf8')).quick, parse(quick));
     return;
   }
-  const full = await boot('native.elf', 'run=all choices');
+  const full = boot('native.elf', 'run=all choices');
   writeFileSync(CHECKSUMS, `${JSON.stringify({ default: parse(full), quick: parse(quick) }, null, 2)}\n`);
 }
 
 try {
-  await main();
+  main();
 } catch (error) {
   if (!(error instanceof CheckError)) throw error;
   console.error(error.message);
