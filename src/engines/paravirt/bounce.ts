@@ -3,9 +3,10 @@
  * From the stack's top: [error code] EIP, CS with the event mask in bits 16-23, EFLAGS with IF = not masked, and if the
  * guest came from ring 3 its ESP and SS. A failsafe frame has DS ES FS GS on top instead of an error code.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { Cpu } from '../../core/cpu.ts';
 import { BASE, CPL, CS, DS, EIP, ES, ESP, FS, GS, SELECTOR, SS, segmentSlot } from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { IF, IOPL, NT, RF, TF, VM } from '../../isa/eflags.ts';
 import { COUNT_FAILSAFE, COUNT_UPCALL, type Counters } from './counters.ts';
 import { DomainCrash } from './domain-crash.ts';
@@ -110,7 +111,9 @@ export class Bounce {
     const [cs, ss, esp, eip] = [S[CS_SELECTOR], S[SS_SELECTOR], S[ESP], S[EIP]];
     if (S[CPL] !== 1) {
       if (!this.#segments.loadStack(V[KERNEL_SS] as number, 1)) {
-        throw new DomainCrash(`The guest's kernel stack ${hex(V[KERNEL_SS])}:${hex(V[KERNEL_SP])} cannot be loaded for ${what}.`);
+        throw new DomainCrash(
+          `The guest's kernel stack ${hex(V[KERNEL_SS])}:${hex(V[KERNEL_SP])} cannot be loaded for ${what}.`,
+        );
       }
       this.#sp = V[KERNEL_SP] as number;
       this.#push(ss);

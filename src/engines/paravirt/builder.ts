@@ -70,7 +70,9 @@ export function buildDomain(xen: Hypervisor, frames: FrameMap, image: Uint8Array
   const file = parseElf(image);
   const notes = readKernelNotes(file);
   if (commandLine.length >= START_CMD_LINE_BYTES) {
-    throw new ImageError(`The command line has ${commandLine.length} characters; a Xen guest takes ${START_CMD_LINE_BYTES - 1}.`);
+    throw new ImageError(
+      `The command line has ${commandLine.length} characters; a Xen guest takes ${START_CMD_LINE_BYTES - 1}.`,
+    );
   }
   for (let pfn = 0; pfn < frames.guestFrames; pfn++) {
     xen.pages.allocate(frames.machineFrame(pfn));
@@ -79,7 +81,8 @@ export function buildDomain(xen: Hypervisor, frames: FrameMap, image: Uint8Array
   const plan = makePlan(loadKernel(file, notes, frames), notes, frames.guestFrames);
   if (notes.hypercallPage !== null) {
     const page = frames.toMachine(notes.hypercallPage - notes.virtualBase);
-    if (page === null || (page & 0xfff) !== 0) throw new ImageError('The HYPERCALL_PAGE note is not the address of a page of the kernel.');
+    if (page === null || (page & 0xfff) !== 0)
+      throw new ImageError('The HYPERCALL_PAGE note is not the address of a page of the kernel.');
     fillHypercallPage(xen.cpu.memory, page);
   }
   writeFrameList(plan, frames);
@@ -123,10 +126,14 @@ function makePlan(kernelEnd: number, notes: KernelNotes, ramFrames: number): Pla
   }
   const lastFrame = (end - notes.virtualBase) / 4096;
   if (lastFrame > ramFrames) {
-    throw new ImageError(`The kernel and its first structures need ${lastFrame >>> 8} MB of RAM; the domain has ${ramFrames >>> 8} MB.`);
+    throw new ImageError(
+      `The kernel and its first structures need ${lastFrame >>> 8} MB of RAM; the domain has ${ramFrames >>> 8} MB.`,
+    );
   }
   if (end > HYPERVISOR_START || notes.virtualBase < 3 * 2 ** 30) {
-    throw new ImageError(`The kernel's base 0x${notes.virtualBase.toString(16)} leaves no room below the hypervisor; it must lie in the fourth GB.`);
+    throw new ImageError(
+      `The kernel's base 0x${notes.virtualBase.toString(16)} leaves no room below the hypervisor; it must lie in the fourth GB.`,
+    );
   }
   return { frameList, startInfo, store, console, tables, tableFrames, stack: tables + tableFrames, end: lastFrame };
 }

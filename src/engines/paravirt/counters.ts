@@ -44,7 +44,8 @@ export class Counters {
     const add = (name: string, value: number): void => {
       if (value !== 0) report[name] = value;
     };
-    for (const [number, value] of this.hypercalls.entries()) add(`hypercall ${hypercallNames[number] ?? number}`, value);
+    for (const [number, value] of this.hypercalls.entries())
+      add(`hypercall ${hypercallNames[number] ?? number}`, value);
     for (const [vector, value] of this.bounces.entries()) add(`bounce ${vector}`, value);
     for (const [index, value] of this.emulations.entries()) add(`emulated ${emulationNames[index]}`, value);
     for (const [index, value] of this.counts.entries()) add(COUNTS[index] as string, value);

@@ -1,13 +1,6 @@
 /** Paravirtualization: the guest kernel in ring 1 on a hypervisor with Xen's x86-32 PAE ABI. */
 import type { MachineAddress } from '../../core/address.ts';
-import {
-  STOP_DEADLINE,
-  STOP_HALT,
-  STOP_MARKER,
-  STOP_REQUESTED,
-  STOP_SHUTDOWN,
-  STOP_TRAP,
-} from '../../core/signals.ts';
+import { STOP_DEADLINE, STOP_HALT, STOP_MARKER, STOP_REQUESTED, STOP_SHUTDOWN, STOP_TRAP } from '../../core/signals.ts';
 import { CYCLES, EBX, ECX, EDX, EIP, EVENT_CYCLES_TOTAL, FOLD_MARK, MARKER_CODE } from '../../core/state.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { Machine } from '../../machine/machine.ts';

@@ -2,7 +2,8 @@
  * What to do with an event that has reached ring 0. Every path charges its own software: the hardware's part is charged
  * by the processor, the return to the guest here.
  */
-import { eventNumber } from '../../cost/event.ts';
+
+import { GP, NM, PAGE_FAULT, UD } from '../../core/signals.ts';
 import {
   BASE,
   CPL,
@@ -24,7 +25,7 @@ import {
   EVENT_VECTOR,
   segmentSlot,
 } from '../../core/state.ts';
-import { GP, NM, PAGE_FAULT, UD } from '../../core/signals.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { COUNT_CONTINUATION } from './counters.ts';
 import { ENOSYS } from './errno.ts';
 import { emulateForcedCpuid } from './forced-cpuid.ts';
@@ -34,7 +35,16 @@ import type { Hypervisor } from './hypervisor.ts';
 import { HYPERCALL_VECTOR, LDT_LINEAR, LDT_PAGES } from './layout.ts';
 import { mapLdtPage } from './ldt.ts';
 import { emulatePrivileged } from './privileged.ts';
-import { ASSIST_WRITABLE_PAGE_TABLES, ASSISTS, GUEST_TS, LDT_BASE, TRAP_CS, TRAP_FLAGS, TRAP_STRIDE, TRAPS } from './vcpu.ts';
+import {
+  ASSIST_WRITABLE_PAGE_TABLES,
+  ASSISTS,
+  GUEST_TS,
+  LDT_BASE,
+  TRAP_CS,
+  TRAP_FLAGS,
+  TRAP_STRIDE,
+  TRAPS,
+} from './vcpu.ts';
 import { emulateTableStore } from './writable-page-table.ts';
 
 const ENTRY = eventNumber('vmmDispatch');

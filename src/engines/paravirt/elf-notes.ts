@@ -31,11 +31,13 @@ export interface KernelNotes {
 /** Reads and checks them. Throws ImageError if the kernel cannot run here. */
 export function readKernelNotes(file: ElfFile): KernelNotes {
   const notes = new Map(file.notes.filter((note) => note.owner === OWNER).map((note) => [note.type, note.data]));
-  if (notes.size === 0) throw new ImageError("The image has no ELF notes of owner 'Xen'; paravirt boots the Xen build of the kernel.");
+  if (notes.size === 0)
+    throw new ImageError("The image has no ELF notes of owner 'Xen'; paravirt boots the Xen build of the kernel.");
   const version = text(notes.get(XEN_VERSION));
   if (version !== null && version !== 'xen-3.0') throw new ImageError(`The kernel is for ${version}, not for xen-3.0.`);
   const loader = text(notes.get(LOADER));
-  if (loader !== null && loader !== 'generic') throw new ImageError(`The kernel asks for the loader '${loader}', not for 'generic'.`);
+  if (loader !== null && loader !== 'generic')
+    throw new ImageError(`The kernel asks for the loader '${loader}', not for 'generic'.`);
   const pae = text(notes.get(PAE_MODE));
   if (pae !== null && !pae.startsWith('yes') && pae !== 'bimodal') {
     throw new ImageError(`The kernel's PAE_MODE note is '${pae}'; the hypervisor runs PAE kernels only.`);
@@ -45,10 +47,13 @@ export function readKernelNotes(file: ElfFile): KernelNotes {
       throw new ImageError(`The kernel demands the feature '${feature.slice(1)}', which the hypervisor does not have.`);
     }
   }
-  if (notes.has(INIT_P2M)) throw new ImageError('The kernel wants its frame list at an address of its own (INIT_P2M), which is not built.');
+  if (notes.has(INIT_P2M))
+    throw new ImageError('The kernel wants its frame list at an address of its own (INIT_P2M), which is not built.');
   const holeStart = number(notes.get(HV_START_LOW));
   if (holeStart !== null && holeStart > HYPERVISOR_START) {
-    throw new ImageError(`The kernel wants the hypervisor no lower than 0x${holeStart.toString(16)}; it begins at 0x${HYPERVISOR_START.toString(16)}.`);
+    throw new ImageError(
+      `The kernel wants the hypervisor no lower than 0x${holeStart.toString(16)}; it begins at 0x${HYPERVISOR_START.toString(16)}.`,
+    );
   }
   return {
     entry: number(notes.get(ENTRY)) ?? file.entry,

@@ -3,9 +3,10 @@
  * page, a selector word over them, and the vcpu's pending and mask bytes, of which the mask is the guest's interrupt flag.
  * A port that becomes pending while it is masked loses its edge: only the guest's own unmask looks again.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from './errno.ts';
 import { EVTCHN_MASK, EVTCHN_PENDING, PENDING_SEL, UPCALL_MASK, UPCALL_PENDING } from './shared-info.ts';
 

@@ -2,8 +2,9 @@
  * CPUID as a guest of Xen sees it when it asks with the forced-emulation prefix (`ud2a; .ascii "xen"; cpuid`,
  * public/arch-x86/xen.h). A bare CPUID reads the processor: it does not trap in ring 1.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import { CPL, EAX, EBX, ECX, EDX, EIP } from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { COUNT_FORCED_CPUID } from './counters.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { MSR_HYPERCALL_PAGE } from './privileged.ts';

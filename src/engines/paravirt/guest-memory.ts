@@ -3,9 +3,10 @@
  * current page tables, with the guest kernel's rights, and only below the hypervisor's hole. What fails is -EFAULT to the
  * hypercall that asked. Each call is charged as one touch: the structures are small.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { HYPERVISOR_START } from './layout.ts';
 
 const TOUCH = eventNumber('vmmTouch');
@@ -35,7 +36,10 @@ export class GuestMemory {
       this.words[at + index] =
         machine >= 0
           ? this.#cpu.memory.read32(machine as MachineAddress)
-          : this.#byte(address) | (this.#byte(address + 1) << 8) | (this.#byte(address + 2) << 16) | (this.#byte(address + 3) << 24);
+          : this.#byte(address) |
+            (this.#byte(address + 1) << 8) |
+            (this.#byte(address + 2) << 16) |
+            (this.#byte(address + 3) << 24);
     }
     return true;
   }
@@ -66,7 +70,9 @@ export class GuestMemory {
 
   /** A 64-bit number as two words. */
   store64(linear: number, value: number): boolean {
-    return this.store32(linear, value % 0x1_0000_0000) && this.store32((linear >>> 0) + 4, Math.floor(value / 0x1_0000_0000));
+    return (
+      this.store32(linear, value % 0x1_0000_0000) && this.store32((linear >>> 0) + 4, Math.floor(value / 0x1_0000_0000))
+    );
   }
 
   /** Writes bytes. */

@@ -127,7 +127,8 @@ export class HypervisorArea {
   /** Fills the tables and puts the processor under the hypervisor's control: hosted, paging modes set, CR3 not yet loaded. */
   install(): void {
     const { memory } = this.#cpu;
-    for (let page = 0; page < this.#m2pPages; page++) this.#entry(this.#m2pTable, page, this.#m2pFirst + page, READ_ONLY);
+    for (let page = 0; page < this.#m2pPages; page++)
+      this.#entry(this.#m2pTable, page, this.#m2pFirst + page, READ_ONLY);
     // An entry of all ones: the frame has no pseudo-physical address.
     memory.ram.fill(0xff, this.#m2pFirst * 4096, (this.#m2pFirst + this.#m2pPages) * 4096);
     for (let page = 0; page < FIRST_RESERVED_GDT_PAGE; page++) this.mapGdt(page, -1);
@@ -192,7 +193,12 @@ export class HypervisorArea {
 
   /** Shows frame `frame` as page `page` of the GDT; -1: a page of zeros, whose descriptors are not present. */
   mapGdt(page: number, frame: number): void {
-    this.#entry(this.#privateTable, GDT_PAGE + page, frame < 0 ? this.#zero : frame, frame < 0 ? READ_ONLY : READ_WRITE);
+    this.#entry(
+      this.#privateTable,
+      GDT_PAGE + page,
+      frame < 0 ? this.#zero : frame,
+      frame < 0 ? READ_ONLY : READ_WRITE,
+    );
   }
 
   /** Shows a frame in a page of the private part, or with -1 nothing. */

@@ -2,10 +2,11 @@
  * The hypervisor: one domain with one virtual processor, and everything it may ask for. The parts live in their own files;
  * here is what joins them: the dispatch of what reaches ring 0, and the operations that several hypercalls share.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import { ACTIVITY, CPL, CR0, CR0_TS, CR3 } from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { Bounce } from './bounce.ts';
 import { COUNT_TIMER, COUNT_TLB_FLUSH, Counters } from './counters.ts';

@@ -2,10 +2,11 @@
  * Changes to page tables in use. Every change checks and takes what the new entry refers to before it gives back what the old
  * one did, so that a refused change leaves everything as it was (mmu_update and update_va_mapping, public/xen.h).
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import { CR3, PDPTE } from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { EINVAL } from './errno.ts';
 import { HOLE_SLOT, HYPERVISOR_START, PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_WRITE } from './layout.ts';
 import { FRAME_XEN_L2, L1_REFUSED, type PageTypes, TYPE_L1, TYPE_L2, TYPE_L3, TYPE_WRITABLE } from './page-types.ts';

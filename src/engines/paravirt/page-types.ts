@@ -7,10 +7,11 @@
  * Types nest: taking a frame as a level-3 table takes the level-2 tables in it, these the level-1 tables, these
  * the frames they map. Dropping the last reference undoes it the same way. Nothing here is preempted.
  */
-import { eventNumber } from '../../cost/event.ts';
-import type { Ledger } from '../../cost/ledger.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
+import { eventNumber } from '../../cost/event.ts';
+import type { Ledger } from '../../cost/ledger.ts';
 import { DescriptorCheck } from './descriptor.ts';
 import { EINVAL } from './errno.ts';
 import { HOLE_SLOT, PTE_PRESENT, PTE_WRITE } from './layout.ts';

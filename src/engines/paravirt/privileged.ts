@@ -3,8 +3,27 @@
  * it does on the guest's virtual state; everything else is the guest's own #GP. Ports: a domain without devices reads all ones
  * and writes into nothing, if its virtual IOPL allows the access at all.
  */
+
+import {
+  BASE,
+  CPL,
+  CR0,
+  CR0_TS,
+  CR4,
+  CR4_PGE,
+  CR4_TSD,
+  CS,
+  CYCLES,
+  EAX,
+  ECX,
+  EDX,
+  EFER,
+  EIP,
+  REG_STRIDE,
+  segmentSlot,
+  TSC_BASE,
+} from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
-import { CR0_TS, CR4_PGE, CR4_TSD, EAX, ECX, EDX, EFER, EIP, REG_STRIDE, CYCLES, TSC_BASE, CPL, CR0, CR4, CS, BASE, segmentSlot } from '../../core/state.ts';
 import { createDecoded, decode } from '../../isa/decode.ts';
 import { DECODE_OK, type Decoded } from '../../isa/instruction.ts';
 import type { Hypervisor } from './hypervisor.ts';

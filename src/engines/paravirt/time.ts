@@ -8,11 +8,13 @@ import type { Cpu } from '../../core/cpu.ts';
 import { CYCLES, HOST_INTR, TSC_BASE } from '../../core/state.ts';
 import { cyclesAt, ticksAt } from '../../machine/clock.ts';
 import type { EventQueue } from '../../machine/events.ts';
-import { TIME_MUL, TIME_SHIFT, TIME_SYSTEM, TIME_TSC, TIME_VERSION } from './shared-info.ts';
+import { TIME_MUL, TIME_SHIFT, TIME_SYSTEM, TIME_TSC, TIME_VERSION, WALL_CLOCK } from './shared-info.ts';
 import { PERIOD } from './vcpu.ts';
 
 /** Nanoseconds in a millisecond: conversions go by milliseconds, whose products are exact in a double. */
 const NANOSECONDS = 1e6;
+/** Wall-clock time of every boot, in seconds since 1970: 1 January 2000. The host's date is none of the guest's. */
+const BOOT_DATE = 946_684_800;
 /** The tick that a domain begins with, in ns. */
 const DEFAULT_PERIOD = 10_000_000;
 
@@ -54,6 +56,8 @@ export class SystemTime {
   /** System time begins: the tick that every domain starts with, and the first record. */
   start(): void {
     this.setPeriodic(DEFAULT_PERIOD);
+    this.#cpu.memory.write32((this.#shared + WALL_CLOCK) as MachineAddress, 2);
+    this.#cpu.memory.write32((this.#shared + WALL_CLOCK + 4) as MachineAddress, BOOT_DATE);
     this.publish();
   }
 

@@ -3,11 +3,12 @@
  * and the hypervisor makes the store for it, as one checked entry update (vm_assist type 2, public/xen.h). Only level-1
  * tables, only aligned stores within one entry.
  */
-import { eventNumber } from '../../cost/event.ts';
+
 import type { MachineAddress } from '../../core/address.ts';
 import type { MemoryPort } from '../../core/buses.ts';
 import { FAULT, PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
 import { CPL, CR2, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR } from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import { COUNT_WRITABLE_TABLE } from './counters.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { PTE_PRESENT, PTE_WRITE } from './layout.ts';

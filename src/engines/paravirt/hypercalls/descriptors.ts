@@ -1,6 +1,7 @@
 /** set_gdt and update_descriptor: the guest's part of the GDT. */
-import { eventNumber } from '../../../cost/event.ts';
+
 import type { MachineAddress } from '../../../core/address.ts';
+import { eventNumber } from '../../../cost/event.ts';
 import { DescriptorCheck } from '../descriptor.ts';
 import { EFAULT, EINVAL } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';

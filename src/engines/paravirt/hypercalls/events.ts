@@ -17,7 +17,10 @@ const OPERATIONS: Readonly<Record<number, Row>> = {
   // bind_interdomain { u16 remote_dom; remote_port; local_port }: there is no other domain.
   0: { words: 2, call: () => ESRCH },
   // bind_virq { virq; vcpu; port }
-  1: { words: 2, call: (xen, words, at) => give(xen, xen.events.bindVirq(words[0] as number, words[1] as number), at + 8) },
+  1: {
+    words: 2,
+    call: (xen, words, at) => give(xen, xen.events.bindVirq(words[0] as number, words[1] as number), at + 8),
+  },
   // bind_pirq: the domain has no devices.
   2: { words: 2, call: () => EPERM },
   // close { port }

@@ -1,6 +1,7 @@
 /** mmuext_op (public/xen.h): pinning, address-space switch, flushes, LDT. */
-import { eventNumber } from '../../../cost/event.ts';
+
 import type { MachineAddress } from '../../../core/address.ts';
+import { eventNumber } from '../../../cost/event.ts';
 import { EFAULT, EINVAL, ENOSYS, ESRCH } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { unmapLdt } from '../ldt.ts';

@@ -19,7 +19,8 @@ export function iret(xen: Hypervisor): number {
   const { cpu, guest, segments } = xen;
   const S = cpu.memory.state;
   const frame = ((S[SS_BASE] as number) + (S[ESP] as number)) >>> 0;
-  if (!guest.copyIn(frame, 4)) throw new DomainCrash('The guest made the iret hypercall on a stack that cannot be read.');
+  if (!guest.copyIn(frame, 4))
+    throw new DomainCrash('The guest made the iret hypercall on a stack that cannot be read.');
   const [eax, eip, rawCs, eflags] = guest.words as unknown as readonly [number, number, number, number];
   if ((eflags & VM) !== 0) throw new DomainCrash('The guest returned to virtual-8086 mode, which is not built.');
   const cs = guestSelector(rawCs);

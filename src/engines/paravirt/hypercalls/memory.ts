@@ -37,7 +37,8 @@ export function memoryOp(xen: Hypervisor, args: Int32Array): number {
     }
     case MACHPHYS_MAPPING: {
       const at = pointer >>> 0;
-      const done = guest.store32(at, M2P_START) && guest.store32(at + 4, M2P_END) && guest.store32(at + 8, area.m2pLast);
+      const done =
+        guest.store32(at, M2P_START) && guest.store32(at + 4, M2P_END) && guest.store32(at + 8, area.m2pLast);
       return done ? 0 : EFAULT;
     }
     default:

@@ -1,9 +1,10 @@
 /** set_trap_table (public/arch-x86/xen.h, trap_info): the guest's exception handlers. */
+
+import { TRAP_MASKS } from '../bounce.ts';
 import { guestSelector } from '../descriptor.ts';
 import { EFAULT } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { DIRECT_VECTOR } from '../layout.ts';
-import { TRAP_MASKS } from '../bounce.ts';
 import { TRAP_ADDRESS, TRAP_CS, TRAP_FLAGS, TRAP_STRIDE, TRAPS } from '../vcpu.ts';
 
 /** Entries are 8 bytes and end with one whose address is 0; a null pointer clears the table. */
