@@ -14,7 +14,7 @@ describe('with a VMM', () => {
   const host = machine(1 << 20);
   const frames = new FrameMap(host);
 
-  it('gives every guest frame a machine frame of its own, none of them the VMM\'s and none in place', () => {
+  it("gives every guest frame a machine frame of its own, none of them the VMM's and none in place", () => {
     const machineFrames = Array.from({ length: frames.guestFrames }, (_, frame) => frames.machineFrame(frame));
     expect(new Set(machineFrames).size).toBe(1024);
     for (const [guest, at] of machineFrames.entries()) {
