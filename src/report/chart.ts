@@ -5,7 +5,7 @@ import { geometricMean } from '../suite/statistics.ts';
 import { formatRatio } from './number.ts';
 import { type ReportSection, reportSections } from './rows.ts';
 
-const HEIGHT = 10;
+const HEIGHT = 6;
 /** Characters per workload along the axis. */
 const STEP = 3;
 

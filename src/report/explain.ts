@@ -11,7 +11,7 @@ import {
   type RegionFigures,
 } from '../suite/figures.ts';
 import type { Cell } from '../suite/schema.ts';
-import { formatNumber } from './number.ts';
+import { formatNumber, formatRate } from './number.ts';
 import { renderTable, type TextTable } from './text-table.ts';
 
 const BAR = 40;
@@ -80,7 +80,7 @@ function eventsText(figures: ExactFigures, plain: boolean): string {
     const cycles = charge.cycles / figures.measured.operations;
     return [
       name,
-      formatNumber(count),
+      formatRate(count),
       formatNumber(charge.cycles / charge.count),
       formatNumber(cycles),
       describeEvent(name),

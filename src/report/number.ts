@@ -4,8 +4,14 @@
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return '-';
   const magnitude = Math.abs(value);
+  if (magnitude < 0.005) return '0';
   const digits = magnitude >= 100 || Number.isInteger(value) ? 0 : magnitude >= 10 ? 1 : 2;
   return value.toFixed(digits).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ',');
+}
+
+/** A count per operation: as above, but a rare event still shows that it happened. */
+export function formatRate(value: number): string {
+  return value > 0 && value < 0.005 ? value.toPrecision(1) : formatNumber(value);
 }
 
 /** `1.00x`, `12.3x`, `4,965x`. */

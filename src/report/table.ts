@@ -1,6 +1,6 @@
 /** The terminal table of a run: cycles per operation, ratio to native, and how often the VMM was entered. */
 import { engineFamily } from '../suite/cell-name.ts';
-import type { Run } from '../suite/schema.ts';
+import type { Cell, Run } from '../suite/schema.ts';
 import { formatNumber, formatRatio } from './number.ts';
 import { entryName, type Figure, type ReportSection, reportSections } from './rows.ts';
 import { renderTable, type TextTable } from './text-table.ts';
@@ -47,18 +47,30 @@ function extraColumns(engine: string): ExtraColumn[] {
   return columns;
 }
 
+/** More cells than this with one reason are named by the first of them. */
+const SPELLED_OUT = 6;
+
+function cellsByReason(run: Run): Map<string, Cell[]> {
+  const reasons = new Map<string, Cell[]>();
+  for (const cell of run.cells) {
+    if (cell.status === 'ok' || cell.why === undefined) continue;
+    reasons.set(cell.why, [...(reasons.get(cell.why) ?? []), cell]);
+  }
+  return reasons;
+}
+
 /** Why cells have no figures, and which are one engine under two names. */
 function notes(run: Run): string[] {
   const lines: string[] = [];
   const said = new Set<string>();
-  for (const cell of run.cells) {
-    if (cell.status === 'ok' || cell.why === undefined) continue;
-    const line =
-      cell.status === 'skipped'
-        ? `skipped: ${cell.workload} under ${cell.engine}. ${cell.why}`
-        : `${cell.status}: ${cell.id}. ${cell.why}`;
-    if (!said.has(line)) lines.push(line);
-    said.add(line);
+  for (const [why, cells] of cellsByReason(run)) {
+    const others = cells.length > SPELLED_OUT ? ` and ${cells.length - 1} more cells` : '';
+    for (const cell of others === '' ? cells : cells.slice(0, 1)) {
+      const name = cell.status === 'skipped' ? `${cell.workload} under ${cell.engine}` : cell.id;
+      const line = `${cell.status}: ${name}${others}. ${why}`;
+      if (!said.has(line)) lines.push(line);
+      said.add(line);
+    }
   }
   for (const cell of run.cells) {
     if (cell.aliasOf === undefined) continue;

@@ -54,11 +54,8 @@ export async function runChild(
   const result = await child;
   if (end !== null) return end;
   if (result.exitCode === 0) return { kind: 'finished' };
-  const last =
-    String(result.stderr ?? '')
-      .trim()
-      .split('\n')
-      .at(-1) ?? '';
+  const lines = String(result.stderr ?? '').split('\n');
+  const last = lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.findLast((line) => line.trim() !== '') ?? '';
   const how = result.signal === undefined ? `with exit code ${result.exitCode}` : `by ${result.signal}`;
   return { kind: 'died', how: last === '' ? how : `${how}: ${last}` };
 }
