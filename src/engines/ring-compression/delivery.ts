@@ -4,21 +4,43 @@
  * own EIP and its own IF and IOPL. Absent: task gates, 16-bit gates, handlers in rings 1 and 2.
  */
 import {
-  AC_FAULT, BR, DE, DOUBLE_FAULT, FAULT, GP, MF, NM, NP, PAGE_FAULT, raiseWithError, SS_FAULT, TS, UD,
+  AC_FAULT,
+  BR,
+  DE,
+  DOUBLE_FAULT,
+  FAULT,
+  GP,
+  MF,
+  NM,
+  NP,
+  PAGE_FAULT,
+  raiseWithError,
+  SS_FAULT,
+  TS,
+  UD,
 } from '../../core/signals.ts';
 import {
-  BASE, CR2, ESP, EVENT_ERROR, EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_HAS_ERROR, EVENT_SOFTWARE,
-  EVENT_SOFTWARE_EXCEPTION, EVENT_VECTOR, SS, segmentSlot,
+  BASE,
+  CR2,
+  ESP,
+  EVENT_ERROR,
+  EVENT_EXTERNAL,
+  EVENT_HARDWARE,
+  EVENT_HAS_ERROR,
+  EVENT_SOFTWARE,
+  EVENT_SOFTWARE_EXCEPTION,
+  EVENT_VECTOR,
+  SS,
+  segmentSlot,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { RF } from '../../isa/eflags.ts';
 import { COUNT } from './counts.ts';
-import { GuestKilled, type Monitor } from './monitor.ts';
-import { descriptorBase } from './shadow-descriptors.ts';
+import { GuestKilled } from './guest-killed.ts';
+import type { Monitor } from './monitor.ts';
 import { dplOf, isCode, isConforming, isPresent, isWritable } from './segments.ts';
-import {
-  V_CR2, V_CS, V_IDTR_BASE, V_IDTR_LIMIT, V_IF, V_SS, V_TR, V_TSS_BASE, V_TSS_LIMIT,
-} from './vcpu.ts';
+import { descriptorBase } from './shadow-descriptors.ts';
+import { V_CR2, V_CS, V_IDTR_BASE, V_IDTR_LIMIT, V_IF, V_SS, V_TR, V_TSS_BASE, V_TSS_LIMIT } from './vcpu.ts';
 
 const DELIVER = eventNumber('deliverEvent');
 const INTERRUPT_GATE = 0x0e;
@@ -42,7 +64,12 @@ function combine(first: number, external: boolean, second: number): number {
  * exception that results returns to `faultPc`, the instruction itself.
  */
 export function deliver(
-  m: Monitor, vector: number, kind: number, hasError: boolean, error: number, faultPc: number = m.pc,
+  m: Monitor,
+  vector: number,
+  kind: number,
+  hasError: boolean,
+  error: number,
+  faultPc: number = m.pc,
 ): void {
   count(m, kind);
   for (;;) {
@@ -91,7 +118,9 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
   const high = guest.load((at + 4) >>> 0, 4) | 0;
   const type = (high >>> 8) & 0x1f;
   if (type === 5 || type === 6 || type === 7) {
-    throw new GuestKilled(`The guest delivers vector ${vector} through a task gate or a 16-bit gate, which this engine does not have.`);
+    throw new GuestKilled(
+      `The guest delivers vector ${vector} through a task gate or a 16-bit gate, which this engine does not have.`,
+    );
   }
   if (type !== INTERRUPT_GATE && type !== TRAP_GATE) raiseWithError(state, GP, gateError);
   if (software && dplOf(high) < m.cpl) raiseWithError(state, GP, gateError);
@@ -105,7 +134,9 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
   if (!isPresent(segments.high)) raiseWithError(state, NP, (selector & ~3) | external);
   const inner = !isConforming(segments.high) && dpl < m.cpl;
   if (inner ? dpl !== 0 : m.cpl !== 0) {
-    throw new GuestKilled(`The guest handles vector ${vector} in ring ${inner ? dpl : m.cpl}; this engine runs rings 0 and 3.`);
+    throw new GuestKilled(
+      `The guest handles vector ${vector} in ring ${inner ? dpl : m.cpl}; this engine runs rings 0 and 3.`,
+    );
   }
 
   const fault = kind === EVENT_HARDWARE && vector < 32 && ((FAULTS >>> vector) & 1) !== 0;

@@ -1,13 +1,19 @@
 /** Where the virtual CPU goes on: interrupts first, then direct execution or the translation cache, by its CPL. */
-import { CR2, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
+
 import { PAGE_FAULT } from '../../core/signals.ts';
+import { CR2, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
 import { COUNT } from './counts.ts';
 import { deliver } from './delivery.ts';
+import { CALLOUT_BYTES } from './emitter.ts';
 import type { Monitor } from './monitor.ts';
 import {
-  CALLOUT_CONTINUE, SITE_CONDITION, SITE_DISTANCE, SITE_ENTRY, SITE_INLINE, SITE_NONE,
+  CALLOUT_CONTINUE,
+  SITE_CONDITION,
+  SITE_DISTANCE,
+  SITE_ENTRY,
+  SITE_INLINE,
+  SITE_NONE,
 } from './translate/kinds.ts';
-import { CALLOUT_BYTES } from './emitter.ts';
 import { U_START } from './translation-cache.ts';
 import { V_IF } from './vcpu.ts';
 
@@ -80,7 +86,8 @@ function straighten(m: Monitor, place: number, how: number): boolean {
   if (how === SITE_CONDITION) {
     const fall = cache.recordOf(inline);
     const at = 4 * fall;
-    if (fall < 0 || cache.callouts[at] !== CALLOUT_CONTINUE || (cache.callouts[at + 2] as number) >>> 0 !== inline) return false;
+    if (fall < 0 || cache.callouts[at] !== CALLOUT_CONTINUE || (cache.callouts[at + 2] as number) >>> 0 !== inline)
+      return false;
     cache.patchDistance(place, cache.stub(CALLOUT_CONTINUE, cache.callouts[at + 1] as number, place, SITE_DISTANCE));
     cache.invert(place);
     counts.add(COUNT.inverted);

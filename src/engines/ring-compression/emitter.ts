@@ -7,9 +7,6 @@ import { slotAddress } from './vcpu.ts';
 
 export const EAX = 0;
 export const ECX = 1;
-export const EDX = 2;
-export const EBX = 3;
-export const ESP = 4;
 
 export class Emitter {
   readonly bytes: Uint8Array = new Uint8Array(4096);

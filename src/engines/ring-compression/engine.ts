@@ -1,16 +1,30 @@
 /**
  * Ring compression: a VMM in the manner of VMware Workstation's 32-bit one. The guest kernel (virtual CPL 0) runs at
- * CPL 1 from a translation cache and nowhere else; guest user code (CPL 3) runs directly. docs/engines.md says what is absent.
+ * CPL 1 from a translation cache and nowhere else; guest user code (CPL 3) runs directly. docs/engines/ says what is absent.
  *
  * Known hole, as on the real thing: user code in direct execution can read what is not its own by the sensitive
  * instructions that do not trap (SGDT, SIDT, SLDT, STR, SMSW, PUSHF).
  */
 import type { MachineAddress } from '../../core/address.ts';
+import { STOP_DEADLINE, STOP_MARKER, STOP_REQUESTED, STOP_SHUTDOWN, STOP_TRAP } from '../../core/signals.ts';
 import {
-  STOP_DEADLINE, STOP_MARKER, STOP_REQUESTED, STOP_SHUTDOWN, STOP_TRAP,
-} from '../../core/signals.ts';
-import {
-  BUDGET, CPL, CR0, CYCLES, DR0, DS, EBX, ECX, EDX, EIP, ES, FS, GS, MARKER_CODE, SELECTOR, SS, segmentSlot,
+  BUDGET,
+  CPL,
+  CR0,
+  CYCLES,
+  DR0,
+  DS,
+  EBX,
+  ECX,
+  EDX,
+  EIP,
+  ES,
+  FS,
+  GS,
+  MARKER_CODE,
+  SELECTOR,
+  SS,
+  segmentSlot,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
@@ -22,24 +36,45 @@ import type { Snapshot } from '../../machine/snapshot.ts';
 import type { Engine, EngineOptions, GuestStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
 import { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
-import { TRACE_CODE } from '../shadow-paging/types.ts';
 import { Adaptation } from './adaptation.ts';
 import { Counts } from './counts.ts';
 import { dispatch } from './dispatch.ts';
+import { GuestCode } from './guest-code.ts';
+import { GuestKilled } from './guest-killed.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { allocateHost, enterHostMode, fillTop, type HostFrames } from './host.ts';
 import {
-  CACHE_BASE, GUEST_LIMIT, HOST_GDT_BASE, INDIRECT_BASE, SHADOW_LDT_BASE, TOP_SLOT, VCPU_BASE, VMM_FRAMES,
+  CACHE_BASE,
+  GUEST_LIMIT,
+  HOST_GDT_BASE,
+  INDIRECT_BASE,
+  SHADOW_LDT_BASE,
+  TOP_SLOT,
+  VCPU_BASE,
+  VMM_FRAMES,
 } from './layout.ts';
-import { GuestKilled, Monitor } from './monitor.ts';
+import { Monitor } from './monitor.ts';
 import { activatePaging } from './paging.ts';
 import { Segments } from './segments.ts';
 import { ShadowDescriptors } from './shadow-descriptors.ts';
-import { hostTrap } from './traps.ts';
 import { TranslationCache } from './translation-cache.ts';
-import { type CodeSource, Translator } from './translator.ts';
+import { Translator } from './translator.ts';
+import { hostTrap } from './traps.ts';
 import {
-  V_CPL, V_CR0, V_CS, V_DIRECT, V_DR0, V_GS, V_GS_LIMIT, V_GS_RIGHTS, V_HALTED, V_IF, V_IOPL_DELTA, V_PC, V_SS, vcpuWords,
+  V_CPL,
+  V_CR0,
+  V_CS,
+  V_DIRECT,
+  V_DR0,
+  V_GS,
+  V_GS_LIMIT,
+  V_GS_RIGHTS,
+  V_HALTED,
+  V_IF,
+  V_IOPL_DELTA,
+  V_PC,
+  V_SS,
+  vcpuWords,
 } from './vcpu.ts';
 
 const INTERRUPT = eventNumber('interruptEntry');
@@ -57,7 +92,9 @@ export class RingCompressionEngine implements Engine {
     this.name = ['ring-compression', ...options.variation].join('~');
     const vmmBytes = (VMM_FRAMES + SHADOW_FRAMES) * 4096;
     this.machine = new Machine({
-      profile: options.profile, ramBytes: options.ramBytes, machineBytes: options.ramBytes + vmmBytes,
+      profile: options.profile,
+      ramBytes: options.ramBytes,
+      machineBytes: options.ramBytes + vmmBytes,
     });
     this.ledger = this.machine.ledger;
     const frames = new FrameMap(this.machine);
@@ -139,8 +176,12 @@ export class RingCompressionEngine implements Engine {
     const { counts, shadow, translator } = this.monitor;
     const [units = 0, instructions = 0, ident = 0, bytes = 0] = translator.counts;
     return {
-      translationUnit: units, translatedInstruction: instructions, identInstruction: ident, cacheByte: bytes,
-      ...counts.entries(), ...shadow.counters(),
+      translationUnit: units,
+      translatedInstruction: instructions,
+      identInstruction: ident,
+      cacheByte: bytes,
+      ...counts.entries(),
+      ...shadow.counters(),
     };
   }
 
@@ -167,7 +208,9 @@ function buildMonitor(machine: Machine, frames: FrameMap, host: HostFrames, vari
   const v = vcpuWords(memory, host.machine(VCPU_BASE));
   const adaptation = new Adaptation(!variation.includes('noadapt'));
   const shadow = new ShadowPaging({
-    memory, ledger, frames,
+    memory,
+    ledger,
+    frames,
     tables: frames.allocate(SHADOW_FRAMES) * 4096,
     tableFrames: SHADOW_FRAMES,
     hooks: {
@@ -179,28 +222,19 @@ function buildMonitor(machine: Machine, frames: FrameMap, host: HostFrames, vari
   });
   const guest = new GuestMemory(memory, frames, shadow, machine.mmio);
   const cache = new TranslationCache(memory, ledger, host.machine(CACHE_BASE));
-  const source: CodeSource = {
-    frame: -1,
-    fetch(linear) {
-      const walk = shadow.guest;
-      walk.walk(linear);
-      if (!walk.allows(false, false, true)) return -1;
-      walk.setAccessed(false);
-      (this as { frame: number }).frame = walk.frame;
-      const at = guest.machine(walk.frame * 4096 + (linear & 0xfff));
-      if (at < 0) throw new GuestKilled('The guest kernel runs code outside RAM.');
-      return at;
-    },
-    traceCode: (frame) => {
-      if (((shadow.traces[frame] as number) & TRACE_CODE) === 0) shadow.trace(frame, TRACE_CODE);
-    },
-    isAdapted: (pc) => adaptation.isAdapted(pc),
-  };
+  const source = new GuestCode(shadow, guest, adaptation);
   const translator = new Translator({ cache, memory, ledger, source, chaining: !variation.includes('nochain') });
   const tables = [host.machine(HOST_GDT_BASE), host.machine(SHADOW_LDT_BASE)] as const;
   const descriptors = new ShadowDescriptors(memory, ledger, guest, shadow, v, tables);
   const monitor = new Monitor({
-    cpu, v, guest, shadow, cache, translator, descriptors, adaptation,
+    cpu,
+    v,
+    guest,
+    shadow,
+    cache,
+    translator,
+    descriptors,
+    adaptation,
     segments: new Segments(cpu, guest, v),
     counts: new Counts(),
     indirect: new Int32Array(memory.memory.buffer, memory.ramBase + host.machine(INDIRECT_BASE), 512),

@@ -10,8 +10,8 @@ import { PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
 import { CR2 } from '../../core/state.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { GuestWalk } from '../shadow-paging/guest-walk.ts';
-import type { GuestFrames } from '../shadow-paging/types.ts';
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
+import type { GuestFrames } from '../shadow-paging/types.ts';
 
 /** Charges nothing. */
 const FREE = { charge: () => {} } as unknown as Ledger;

@@ -6,13 +6,49 @@ import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import {
-  CACHE_ZONE_END_PAGE, CACHE_ZONE_FIRST_PAGE, CR0, CR0_ET, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4, CR4_PAE, CR4_PGE, EFER,
-  EFER_NXE, GDTR_BASE, GDTR_LIMIT, HOSTED, IDTR_BASE, IDTR_LIMIT, LDTR, SYSENTER_CS, TR,
+  CACHE_ZONE_END_PAGE,
+  CACHE_ZONE_FIRST_PAGE,
+  CR0,
+  CR0_ET,
+  CR0_NE,
+  CR0_PE,
+  CR0_PG,
+  CR0_WP,
+  CR4,
+  CR4_PAE,
+  CR4_PGE,
+  EFER,
+  EFER_NXE,
+  GDTR_BASE,
+  GDTR_LIMIT,
+  HOSTED,
+  IDTR_BASE,
+  IDTR_LIMIT,
+  LDTR,
+  SYSENTER_CS,
+  TR,
 } from '../../core/state.ts';
 import type { FrameMap } from '../frames.ts';
 import {
-  CACHE_BASE, CACHE_CS, CACHE_END, CALLOUT_GATE, ESCAPE_GS, GUEST_LIMIT, HOST_CS, HOST_GDT_BASE, HOST_IDT_BASE,
-  HOST_SS, HOST_TSS, HOST_TSS_BASE, PARTS, SHADOW_LDT, SHADOW_LDT_BASE, TABLE_BYTES, TOP_SLOT, VMM_BASE, VMM_FRAMES,
+  CACHE_BASE,
+  CACHE_CS,
+  CACHE_END,
+  CALLOUT_GATE,
+  ESCAPE_GS,
+  GUEST_LIMIT,
+  HOST_CS,
+  HOST_GDT_BASE,
+  HOST_IDT_BASE,
+  HOST_SS,
+  HOST_TSS,
+  HOST_TSS_BASE,
+  PARTS,
+  SHADOW_LDT,
+  SHADOW_LDT_BASE,
+  TABLE_BYTES,
+  TOP_SLOT,
+  VMM_BASE,
+  VMM_FRAMES,
 } from './layout.ts';
 
 /** P W A D G: supervisor, global. */
@@ -51,7 +87,12 @@ export function allocateHost(memory: MachineMemory, frames: FrameMap): HostFrame
 /** Writes the VMM's level-2 entries into a shadow table that maps 3-4 GB. */
 export function fillTop(memory: MachineMemory, host: HostFrames, table: number): void {
   const at = table + 8 * TOP_SLOT;
-  for (const [offset, value] of [[0, host.table | TABLE], [4, 0], [8, 0], [12, 0]] as const) {
+  for (const [offset, value] of [
+    [0, host.table | TABLE],
+    [4, 0],
+    [8, 0],
+    [12, 0],
+  ] as const) {
     memory.write32((at + offset) as MachineAddress, value);
   }
 }
@@ -73,7 +114,8 @@ function writeTables(memory: MachineMemory, host: HostFrames): void {
   entry(CACHE_CS, 0xffff, 0x00cf9b00);
   entry(ESCAPE_GS, 0xffff, 0x00cf9300);
   entry(
-    HOST_TSS, ((HOST_TSS_BASE & 0xffff) << 16) | TSS_LIMIT,
+    HOST_TSS,
+    ((HOST_TSS_BASE & 0xffff) << 16) | TSS_LIMIT,
     (HOST_TSS_BASE & 0xff000000) | 0x8b00 | ((HOST_TSS_BASE >>> 16) & 0xff),
   );
   entry(CALLOUT_GATE, HOST_CS << 16, 0xac00);

@@ -24,7 +24,13 @@ export const TABLE_BYTES = 0x10000;
 
 /** Machine frames of each part, in the order of allocation: first page in the VMM range, and how many. */
 export const PARTS: readonly (readonly [page: number, count: number])[] = [
-  [0x00, 1], [0x01, 1], [0x02, 1], [0x03, 1], [0x10, 16], [0x20, 16], [0x100, CACHE_BYTES / 4096],
+  [0x00, 1],
+  [0x01, 1],
+  [0x02, 1],
+  [0x03, 1],
+  [0x10, 16],
+  [0x20, 16],
+  [0x100, CACHE_BYTES / 4096],
 ];
 /** All of them, and one frame for the level-1 table that maps them. */
 export const VMM_FRAMES: number = PARTS.reduce((sum, [, count]) => sum + count, 1);

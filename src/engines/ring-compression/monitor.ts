@@ -7,8 +7,8 @@ import { BUDGET, CYCLES, EAX, EFLAGS_SYSTEM, EIP, ESP, HOST_INTR, INTR, REG_STRI
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { ARITHMETIC, IF, IOPL, NT, RF, TF, VM } from '../../isa/eflags.ts';
-import { TRACE_CODE, TRACE_DESCRIPTORS } from '../shadow-paging/types.ts';
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
+import { TRACE_CODE, TRACE_DESCRIPTORS } from '../shadow-paging/types.ts';
 import type { Adaptation } from './adaptation.ts';
 import { COUNT, type Counts } from './counts.ts';
 import type { GuestMemory } from './guest-memory.ts';
@@ -18,15 +18,21 @@ import { RECIPE_BOUNDARY } from './translate/kinds.ts';
 import { type TranslationCache, U_FRAME0, U_FRAME1 } from './translation-cache.ts';
 import type { Translator } from './translator.ts';
 import {
-  V_CPL, V_DIRECT, V_HALTED, V_IF, V_IOPL_DELTA, V_PC, V_PENDING, V_SHADOW, V_SPILL0, V_SPILL1,
+  V_CPL,
+  V_DIRECT,
+  V_HALTED,
+  V_IF,
+  V_IOPL_DELTA,
+  V_PC,
+  V_PENDING,
+  V_SHADOW,
+  V_SPILL0,
+  V_SPILL1,
 } from './vcpu.ts';
 
 const TOUCH = eventNumber('vmmTouch');
 const HASH = eventNumber('vmmHash');
 const RESUME = eventNumber('hostResume');
-
-/** The guest did something that this VMM does not carry out: the engine ends it with this sentence. */
-export class GuestKilled extends Error {}
 
 export interface MonitorParts {
   readonly cpu: Cpu;

@@ -17,13 +17,6 @@ export function activatePaging(m: Monitor): boolean {
   return true;
 }
 
-/** Guest frame that `linear` lies in for a supervisor fetch, or -1. */
-export function codeFrame(m: Monitor, linear: number): number {
-  const { guest } = m.shadow;
-  guest.walk(linear);
-  return guest.allows(false, false, true) ? guest.frame : -1;
-}
-
 /** Units are found by linear address: those whose pages hold other code in this address space must go. */
 export function recheckCode(m: Monitor): void {
   const known = new Map<number, number>();

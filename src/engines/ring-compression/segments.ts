@@ -2,16 +2,42 @@
  * The guest's own view of descriptors, at its virtual privilege: reads and checks of its tables, and what goes into the
  * real segment registers for it.
  */
-import { GP, NP, raiseWithError, SS_FAULT } from '../../core/signals.ts';
-import { CPL, CS, DS, ES, FS, GS, LIMIT, BASE, RIGHTS, RIGHTS_UNUSABLE, SELECTOR, SS, segmentSlot } from '../../core/state.ts';
-import { eventNumber } from '../../cost/event.ts';
+
 import type { Cpu } from '../../core/cpu.ts';
+import { GP, NP, raiseWithError, SS_FAULT } from '../../core/signals.ts';
+import {
+  BASE,
+  CPL,
+  CS,
+  DS,
+  ES,
+  FS,
+  GS,
+  LIMIT,
+  RIGHTS,
+  RIGHTS_UNUSABLE,
+  SELECTOR,
+  SS,
+  segmentSlot,
+} from '../../core/state.ts';
+import { eventNumber } from '../../cost/event.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { CACHE_CS, ESCAPE_GS } from './layout.ts';
 import { descriptorBase, descriptorLimit, descriptorRights, shadowDescriptor } from './shadow-descriptors.ts';
 import {
-  V_CPL, V_CS, V_DIRECT, V_GDTR_BASE, V_GDTR_LIMIT, V_GS, V_GS_BASE, V_GS_LIMIT, V_GS_RIGHTS, V_LDT_BASE,
-  V_LDT_LIMIT, V_LDTR, V_SS,
+  V_CPL,
+  V_CS,
+  V_DIRECT,
+  V_GDTR_BASE,
+  V_GDTR_LIMIT,
+  V_GS,
+  V_GS_BASE,
+  V_GS_LIMIT,
+  V_GS_RIGHTS,
+  V_LDT_BASE,
+  V_LDT_LIMIT,
+  V_LDTR,
+  V_SS,
 } from './vcpu.ts';
 
 const TOUCH = eventNumber('vmmTouch');
@@ -154,7 +180,11 @@ export class Segments {
     this.high = ssHigh;
     this.place(SS, ss);
     this.#cpu.segmentation.setSegment(
-      GS, v[V_GS] as number, v[V_GS_BASE] as number, v[V_GS_LIMIT] as number, v[V_GS_RIGHTS] as number,
+      GS,
+      v[V_GS] as number,
+      v[V_GS_BASE] as number,
+      v[V_GS_LIMIT] as number,
+      v[V_GS_RIGHTS] as number,
     );
     state[CPL] = 3;
     // A data segment that CPL 3 may not use does not survive the way out (SDM volume 2, IRET).

@@ -9,8 +9,8 @@ import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
-import { TRACE_DESCRIPTORS } from '../shadow-paging/types.ts';
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
+import { TRACE_DESCRIPTORS } from '../shadow-paging/types.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { FIRST_VMM_ENTRY, GUEST_LIMIT } from './layout.ts';
 import { V_GDTR_BASE, V_GDTR_LIMIT, V_LDT_BASE, V_LDT_LIMIT, V_LDTR } from './vcpu.ts';
@@ -76,7 +76,11 @@ export class ShadowDescriptors {
   readonly #tables: readonly [number, number];
 
   constructor(
-    memory: MachineMemory, ledger: Ledger, guest: GuestMemory, shadow: ShadowPaging, v: Int32Array,
+    memory: MachineMemory,
+    ledger: Ledger,
+    guest: GuestMemory,
+    shadow: ShadowPaging,
+    v: Int32Array,
     tables: readonly [number, number],
   ) {
     this.#memory = memory;

@@ -69,7 +69,11 @@ export class TranslationCache {
 
   arrays(): readonly (readonly [string, Int32Array])[] {
     return [
-      ['state', this.state], ['units', this.units], ['map', this.map], ['callouts', this.callouts], ['hash', this.#hash],
+      ['state', this.state],
+      ['units', this.units],
+      ['map', this.map],
+      ['callouts', this.callouts],
+      ['hash', this.#hash],
     ];
   }
 
@@ -111,8 +115,10 @@ export class TranslationCache {
   hasRoom(): boolean {
     const state = this.state;
     return (
-      ((state[STUB_TOP] as number) >>> 0) - this.top > UNIT_ROOM && this.unitCount < UNITS &&
-      (state[RECORD_COUNT] as number) < RECORDS - 256 && (state[CALLOUT_COUNT] as number) < CALLOUTS - 64
+      ((state[STUB_TOP] as number) >>> 0) - this.top > UNIT_ROOM &&
+      this.unitCount < UNITS &&
+      (state[RECORD_COUNT] as number) < RECORDS - 256 &&
+      (state[CALLOUT_COUNT] as number) < CALLOUTS - 64
     );
   }
 
@@ -144,9 +150,18 @@ export class TranslationCache {
   }
 
   #writeCallout(address: number, record: number): void {
-    this.write(address, Uint8Array.of(
-      0x9a, record & 0xff, (record >> 8) & 0xff, (record >> 16) & 0xff, record >>> 24, CALLOUT_GATE & 0xff, CALLOUT_GATE >> 8,
-    ));
+    this.write(
+      address,
+      Uint8Array.of(
+        0x9a,
+        record & 0xff,
+        (record >> 8) & 0xff,
+        (record >> 16) & 0xff,
+        record >>> 24,
+        CALLOUT_GATE & 0xff,
+        CALLOUT_GATE >> 8,
+      ),
+    );
   }
 
   /** Enters a finished unit. */
@@ -261,7 +276,10 @@ export class TranslationCache {
   patchJump(address: number, target: number): void {
     this.#ledger.charge(CHAIN);
     const distance = target - (address + 5);
-    this.write(address, Uint8Array.of(0xe9, distance & 0xff, (distance >> 8) & 0xff, (distance >> 16) & 0xff, distance >>> 24));
+    this.write(
+      address,
+      Uint8Array.of(0xe9, distance & 0xff, (distance >> 8) & 0xff, (distance >> 16) & 0xff, distance >>> 24),
+    );
   }
 
   patchDistance(site: number, target: number): void {

@@ -3,11 +3,12 @@
  * twelve instructions or up to a control transfer (Adams & Agesen, ASPLOS 2006, 3.2). Nearly all instructions are copied
  * (IDENT); `SEQUENCES` names those that are not, by meaning.
  */
-import { createDecoded, decode } from '../../isa/decode.ts';
-import { DECODE_INVALID, DECODE_OK, DECODE_TOO_LONG, DECODE_TRUNCATED } from '../../isa/instruction.ts';
+
 import { GP, UD } from '../../core/signals.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
+import { createDecoded, decode } from '../../isa/decode.ts';
+import { DECODE_INVALID, DECODE_OK, DECODE_TOO_LONG, DECODE_TRUNCATED } from '../../isa/instruction.ts';
 import { Emitter } from './emitter.ts';
 import { CALLOUTS } from './translate/callouts.ts';
 import { DIRECT } from './translate/direct.ts';
@@ -27,7 +28,11 @@ const CS = 1;
 const GS = 5;
 
 export const SEQUENCES: Readonly<Record<string, Sequence>> = {
-  ...DIRECT, ...INDIRECT, ...FLAGS, ...REGISTERS, ...CALLOUTS,
+  ...DIRECT,
+  ...INDIRECT,
+  ...FLAGS,
+  ...REGISTERS,
+  ...CALLOUTS,
 };
 
 /** Where the translator gets guest code from. */
@@ -183,5 +188,7 @@ function reachesVmm(unit: Unit): boolean {
   const { d } = unit;
   if (d.segment !== GS && d.segment !== CS) return false;
   if (d.mod >= 0 && d.mod !== 3) return d.instruction.semantics !== 'lea' && d.instruction.semantics !== 'nop';
-  return d.instruction.operands.some((code) => code[0] === 'O' || code[0] === 'X') || d.instruction.semantics === 'xlat';
+  return (
+    d.instruction.operands.some((code) => code[0] === 'O' || code[0] === 'X') || d.instruction.semantics === 'xlat'
+  );
 }

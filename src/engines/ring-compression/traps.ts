@@ -1,8 +1,24 @@
 /** A host trap: an event of the running guest has reached ring 0. */
 import { FAULT, GP, NP, PAGE_FAULT, raiseWithError, SS_FAULT } from '../../core/signals.ts';
 import {
-  CR2, EIP, EVENT_CALL_GATE, EVENT_ERROR, EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_HAS_ERROR, EVENT_KIND,
-  EVENT_SOFTWARE, EVENT_SYSENTER, EVENT_VECTOR, INSTRUCTION_LENGTH, LIMIT, RETIRED_IN_CACHE, SEGMENT_STRIDE, SEGMENTS, SS, ESP,
+  CR2,
+  EIP,
+  ESP,
+  EVENT_CALL_GATE,
+  EVENT_ERROR,
+  EVENT_EXTERNAL,
+  EVENT_HARDWARE,
+  EVENT_HAS_ERROR,
+  EVENT_KIND,
+  EVENT_SOFTWARE,
+  EVENT_SYSENTER,
+  EVENT_VECTOR,
+  INSTRUCTION_LENGTH,
+  LIMIT,
+  RETIRED_IN_CACHE,
+  SEGMENT_STRIDE,
+  SEGMENTS,
+  SS,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { IF } from '../../isa/eflags.ts';
@@ -14,7 +30,15 @@ import { GUEST_LIMIT } from './layout.ts';
 import type { Monitor } from './monitor.ts';
 import { emulateUserPort } from './user-port.ts';
 import {
-  V_CS, V_IDTR_BASE, V_IDTR_LIMIT, V_IF, V_PENDING, V_SS, V_SYSENTER_CS, V_SYSENTER_EIP, V_SYSENTER_ESP,
+  V_CS,
+  V_IDTR_BASE,
+  V_IDTR_LIMIT,
+  V_IF,
+  V_PENDING,
+  V_SS,
+  V_SYSENTER_CS,
+  V_SYSENTER_EIP,
+  V_SYSENTER_ESP,
 } from './vcpu.ts';
 
 const DISPATCH = eventNumber('vmmDispatch');
@@ -220,7 +244,7 @@ function emulate(m: Monitor): void {
     else reflect(m);
     return;
   }
-  if (((state[EIP] as number) >>> 0) !== at) cpu.retireEmulated(kernel ? RETIRED_IN_CACHE : 3);
+  if ((state[EIP] as number) >>> 0 !== at) cpu.retireEmulated(kernel ? RETIRED_IN_CACHE : 3);
   afterEmulation(m, at, pc, kernel);
 }
 

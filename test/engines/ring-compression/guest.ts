@@ -1,12 +1,13 @@
 /** Small guests run under two engines, and what can be seen of them afterwards. */
+
+import { EAX, REG_STRIDE, RETIRED } from '../../../src/core/state.ts';
 import { DEFAULT_PROFILE } from '../../../src/cost/profiles/index.ts';
-import { MARKER_CODE, EAX, ESP, REG_STRIDE, RETIRED, RETIRED_IN_CACHE } from '../../../src/core/state.ts';
-import { ARITHMETIC, DF } from '../../../src/isa/eflags.ts';
-import { Assembler } from '../../../src/isa/assemble.ts';
 import type { Engine, GuestStop } from '../../../src/engines/engine.ts';
 import { definition as native } from '../../../src/engines/native/native.ts';
 import { definition } from '../../../src/engines/ring-compression/definition.ts';
 import type { RingCompressionEngine } from '../../../src/engines/ring-compression/engine.ts';
+import { Assembler } from '../../../src/isa/assemble.ts';
+import { ARITHMETIC, DF } from '../../../src/isa/eflags.ts';
 import { tinyImage } from '../../support/tiny-image.ts';
 
 /** Address of the first byte of a tiny image's code. */
@@ -52,14 +53,21 @@ function outcome(engine: Engine, stop: GuestStop, dataBytes: number): Outcome {
   const { state } = engine.machine.memory;
   const registers = Array.from({ length: 8 }, (_, number) => state[EAX + REG_STRIDE * number] as number);
   const data: number[] = [];
-  for (const [base, count] of [[DATA_AT, dataBytes], [STACK_AT - 256, 256]] as const) {
+  for (const [base, count] of [
+    [DATA_AT, dataBytes],
+    [STACK_AT - 256, 256],
+  ] as const) {
     for (let i = 0; i < count; i++) data.push(engine.machine.memory.read8(engine.translate(base + i)!));
   }
   return { stop, registers, flags: engine.machine.cpu.eflags() & (ARITHMETIC | DF), data: data.join() };
 }
 
 /** Runs an image natively and under ring compression. */
-export function both(image: Uint8Array, dataBytes = 256, ...variation: string[]): readonly [Outcome, Outcome, RingCompressionEngine] {
+export function both(
+  image: Uint8Array,
+  dataBytes = 256,
+  ...variation: string[]
+): readonly [Outcome, Outcome, RingCompressionEngine] {
   const plain = native.create(options(image));
   const expected = outcome(plain, runToEnd(plain), dataBytes);
   const engine = ring(image, ...variation);
@@ -73,9 +81,3 @@ export function strays(engine: Engine): readonly [number, number] {
   const { time } = engine.machine.memory;
   return [time[RETIRED] as number, time[RETIRED + 1] as number];
 }
-
-export function retiredInCache(engine: Engine): number {
-  return engine.machine.memory.time[RETIRED + RETIRED_IN_CACHE] as number;
-}
-
-export { ESP, MARKER_CODE };

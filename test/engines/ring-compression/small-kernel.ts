@@ -10,6 +10,12 @@ export const KERNEL_DATA = 0x10;
 export const USER_CODE = 0x1b;
 export const USER_DATA = 0x23;
 const TSS_SELECTOR = 0x28;
+/** A data segment of 256 bytes that begins at BASED_AT. */
+export const BASED_DATA = 0x30;
+export const BASED_AT = 0x240040;
+/** An LDT with one descriptor, flat data: selector 4. */
+export const LOCAL_TABLE = 0x38;
+const LDT_AT = 0x224000;
 const KERNEL_STACK = 0x1f0000;
 
 /** mov dword [address], value */
@@ -29,15 +35,21 @@ export function loadTables(a: Assembler): void {
   descriptor(a, USER_CODE, 0xffff, 0x00cffb00);
   descriptor(a, USER_DATA, 0xffff, 0x00cff300);
   descriptor(a, TSS_SELECTOR, ((TSS_AT & 0xffff) << 16) | 0x67, 0x8900 | (TSS_AT >>> 16));
+  descriptor(a, BASED_DATA, (BASED_AT << 16) | 0xff, 0x00409200 | (BASED_AT >>> 16));
+  descriptor(a, LOCAL_TABLE, ((LDT_AT & 0xffff) << 16) | 7, 0x8200 | (LDT_AT >>> 16));
+  put(a, LDT_AT, 0xffff);
+  put(a, LDT_AT + 4, 0x00cf9200);
   put(a, TSS_AT + 4, KERNEL_STACK);
   put(a, TSS_AT + 8, KERNEL_DATA);
-  put(a, POINTER_AT, (GDT_AT << 16) | 0x2f);
+  put(a, POINTER_AT, (GDT_AT << 16) | 0x3f);
   put(a, POINTER_AT + 4, GDT_AT >>> 16);
   a.bytes(0x0f, 0x01, 0x15).value(POINTER_AT, 4);
   put(a, POINTER_AT, (IDT_AT << 16) | 0x7ff);
   put(a, POINTER_AT + 4, IDT_AT >>> 16);
   a.bytes(0x0f, 0x01, 0x1d).value(POINTER_AT, 4);
-  a.bytes(0xea).value(a.address + 6, 4).value(KERNEL_CODE, 2);
+  a.bytes(0xea)
+    .value(a.address + 6, 4)
+    .value(KERNEL_CODE, 2);
   a.bytes(0xb8).value(KERNEL_DATA, 4);
   for (const segment of [0, 2, 3, 4, 5]) a.bytes(0x8e, 0xc0 | (segment << 3));
   a.bytes(0xb8).value(TSS_SELECTOR, 4);

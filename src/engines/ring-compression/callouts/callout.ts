@@ -1,6 +1,6 @@
 /** A callout: translated code has called the VMM through its gate. What the record asks is done here. */
 import { FAULT, raise, UD } from '../../../core/signals.ts';
-import { ECX, EAX, EIP, EVENT_HARDWARE, GS, RETIRED_IN_CACHE } from '../../../core/state.ts';
+import { EAX, ECX, EIP, EVENT_HARDWARE, GS, RETIRED_IN_CACHE } from '../../../core/state.ts';
 import { eventNumber } from '../../../cost/event.ts';
 import { createDecoded, decode } from '../../../isa/decode.ts';
 import { COUNT } from '../counts.ts';
@@ -10,8 +10,14 @@ import { CALLOUT_BYTES } from '../emitter.ts';
 import { ESCAPE_GS } from '../layout.ts';
 import type { Monitor } from '../monitor.ts';
 import {
-  CALLOUT_CHECK, CALLOUT_CONTINUE, CALLOUT_EMULATE, CALLOUT_INDIRECT, CALLOUT_INSTRUCTION, CALLOUT_RAISE,
-  CALLOUT_STI, CALLOUT_TRACED_STORE,
+  CALLOUT_CHECK,
+  CALLOUT_CONTINUE,
+  CALLOUT_EMULATE,
+  CALLOUT_INDIRECT,
+  CALLOUT_INSTRUCTION,
+  CALLOUT_RAISE,
+  CALLOUT_STI,
+  CALLOUT_TRACED_STORE,
 } from '../translate/kinds.ts';
 import { V_GS, V_GS_BASE, V_GS_LIMIT, V_GS_RIGHTS, V_HALTED, V_IF, V_SHADOW, V_SPILL0, V_SPILL1 } from '../vcpu.ts';
 import { DEVICES } from './devices.ts';
@@ -125,7 +131,13 @@ function instruction(m: Monitor, address: number, length: number): void {
 
 /** Instructions that may go to their own address. */
 const TRANSFERS_ALWAYS: ReadonlySet<string> = new Set([
-  'iret', 'farRet', 'farJump', 'farCall', 'sysexit', 'int', 'int3',
+  'iret',
+  'farRet',
+  'farJump',
+  'farCall',
+  'sysexit',
+  'int',
+  'int3',
 ]);
 /**
  * Instructions after which the guest is dispatched even if it goes on behind them: no translation follows a transfer,
@@ -143,7 +155,11 @@ function emulateCopy(m: Monitor, address: number, length: number, store: boolean
   guest.faulted = false;
   guest.hitTrace = false;
   cpu.segmentation.setSegment(
-    GS, v[V_GS] as number, v[V_GS_BASE] as number, v[V_GS_LIMIT] as number, v[V_GS_RIGHTS] as number,
+    GS,
+    v[V_GS] as number,
+    v[V_GS_BASE] as number,
+    v[V_GS_LIMIT] as number,
+    v[V_GS_RIGHTS] as number,
   );
   cpu.updateMode();
   state[EIP] = address;
@@ -173,6 +189,7 @@ function emulateCopy(m: Monitor, address: number, length: number, store: boolean
     dispatch(m);
     return;
   }
-  if (m.stale[0] !== 0 || cache.generation !== generation || (v[V_IF] !== 0 && m.interruptWaits()) || !done) dispatch(m);
+  if (m.stale[0] !== 0 || cache.generation !== generation || (v[V_IF] !== 0 && m.interruptWaits()) || !done)
+    dispatch(m);
   else m.enterCache(address + length);
 }

@@ -1,13 +1,13 @@
 /** Segment loads that the processor must not do by itself, and the probes of descriptors. */
-import { SS } from '../../../core/state.ts';
+
+import { raise, UD } from '../../../core/signals.ts';
+import { SELECTOR, SS, segmentSlot } from '../../../core/state.ts';
 import { ZF } from '../../../isa/eflags.ts';
 import type { Decoded } from '../../../isa/instruction.ts';
 import type { Monitor } from '../monitor.ts';
 import { linearOf, readRm, segmentBase, writeRegister, writeRm } from '../operands.ts';
-import { descriptorLimit } from '../shadow-descriptors.ts';
 import { dplOf, isCode, isConforming, isReadable, isWritable } from '../segments.ts';
-import { raise, UD } from '../../../core/signals.ts';
-import { SELECTOR, segmentSlot } from '../../../core/state.ts';
+import { descriptorLimit } from '../shadow-descriptors.ts';
 import { V_CPL, V_CS, V_GS, V_SHADOW, V_SS } from '../vcpu.ts';
 import type { Handlers } from './handler.ts';
 

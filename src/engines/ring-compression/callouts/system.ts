@@ -1,18 +1,55 @@
 /** Control, table, model-specific and debug registers of the virtual CPU. */
 import { GP, raise, raiseWithError, UD } from '../../../core/signals.ts';
 import {
-  CPL, CR0, CR0_CD, CR0_EM, CR0_ET, CR0_MP, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR4, CR4_PAE, CR4_PGE, CR4_PSE, CR4_TSD, CYCLES,
-  EAX, ECX, EDX, EFER_NXE, TSC_BASE,
+  CPL,
+  CR0,
+  CR0_CD,
+  CR0_EM,
+  CR0_ET,
+  CR0_MP,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR4,
+  CR4_PAE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_TSD,
+  CYCLES,
+  EAX,
+  ECX,
+  EDX,
+  EFER_NXE,
+  TSC_BASE,
 } from '../../../core/state.ts';
 import type { Decoded } from '../../../isa/instruction.ts';
-import { GuestKilled, type Monitor } from '../monitor.ts';
+import { GuestKilled } from '../guest-killed.ts';
+import type { Monitor } from '../monitor.ts';
 import { linearOf, readRm, writeRm } from '../operands.ts';
 import { activatePaging } from '../paging.ts';
-import { descriptorBase, descriptorLimit } from '../shadow-descriptors.ts';
 import { isPresent } from '../segments.ts';
+import { descriptorBase, descriptorLimit } from '../shadow-descriptors.ts';
 import {
-  V_CR0, V_CR2, V_CR3, V_CR4, V_DR0, V_EFER, V_GDTR_BASE, V_GDTR_LIMIT, V_IDTR_BASE, V_IDTR_LIMIT, V_LDT_BASE,
-  V_LDT_LIMIT, V_LDTR, V_SYSENTER_CS, V_SYSENTER_EIP, V_SYSENTER_ESP, V_TR, V_TSS_BASE, V_TSS_LIMIT,
+  V_CR0,
+  V_CR2,
+  V_CR3,
+  V_CR4,
+  V_DR0,
+  V_EFER,
+  V_GDTR_BASE,
+  V_GDTR_LIMIT,
+  V_IDTR_BASE,
+  V_IDTR_LIMIT,
+  V_LDT_BASE,
+  V_LDT_LIMIT,
+  V_LDTR,
+  V_SYSENTER_CS,
+  V_SYSENTER_EIP,
+  V_SYSENTER_ESP,
+  V_TR,
+  V_TSS_BASE,
+  V_TSS_LIMIT,
 } from '../vcpu.ts';
 import type { Handlers } from './handler.ts';
 
@@ -46,7 +83,8 @@ function setCr0(m: Monitor, value: number): void {
   const { v, state } = m;
   if ((value & CR0_PG) !== 0 && (value & CR0_PE) === 0) raiseWithError(state, GP, 0);
   if ((value & CR0_NW) !== 0 && (value & CR0_CD) === 0) raiseWithError(state, GP, 0);
-  if ((value & CR0_PE) === 0) throw new GuestKilled('The guest leaves protected mode, which this engine does not have.');
+  if ((value & CR0_PE) === 0)
+    throw new GuestKilled('The guest leaves protected mode, which this engine does not have.');
   const old = v[V_CR0] as number;
   v[V_CR0] = value | CR0_ET;
   if (((old ^ value) & PAGING_CR0) !== 0 && !activatePaging(m)) {
@@ -119,7 +157,9 @@ function lldt(m: Monitor, d: Decoded): void {
 
 /** SYSENTER registers are the virtual CPU's; the host's own lie in the real ones. */
 const VIRTUAL_MSRS: Readonly<Record<number, number>> = {
-  372: V_SYSENTER_CS, 373: V_SYSENTER_ESP, 374: V_SYSENTER_EIP,
+  372: V_SYSENTER_CS,
+  373: V_SYSENTER_ESP,
+  374: V_SYSENTER_EIP,
 };
 const MSR_TSC = 0x10;
 const MSR_EFER = 0xc0000080;

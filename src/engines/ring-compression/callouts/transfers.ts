@@ -1,10 +1,11 @@
 /** Far transfers and returns of the guest kernel, with the checks of virtual CPL 0 (SDM volume 2: IRET, RET, JMP, CALL). */
 import { BP, GP, NP, OF_TRAP, raiseWithError, SS_FAULT } from '../../../core/signals.ts';
-import { EDX, ECX, ESP, EVENT_SOFTWARE, EVENT_SOFTWARE_EXCEPTION, SS } from '../../../core/state.ts';
+import { ECX, EDX, ESP, EVENT_SOFTWARE, EVENT_SOFTWARE_EXCEPTION, SS } from '../../../core/state.ts';
 import { NT, OF, TF, VM } from '../../../isa/eflags.ts';
 import type { Decoded } from '../../../isa/instruction.ts';
 import { deliver } from '../delivery.ts';
-import { GuestKilled, type Monitor } from '../monitor.ts';
+import { GuestKilled } from '../guest-killed.ts';
+import type { Monitor } from '../monitor.ts';
 import { linearOf, segmentBase } from '../operands.ts';
 import { dplOf, isCode, isConforming, isPresent, isWritable } from '../segments.ts';
 import { V_CS, V_SYSENTER_CS } from '../vcpu.ts';
@@ -19,7 +20,9 @@ function checkKernelCode(m: Monitor, selector: number): void {
   const { segments, state } = m;
   segments.read(selector);
   if (!isCode(segments.high)) {
-    throw new GuestKilled(`A far transfer goes through selector ${selector.toString(16)}, which is no code segment: gates and task switches are not carried out.`);
+    throw new GuestKilled(
+      `A far transfer goes through selector ${selector.toString(16)}, which is no code segment: gates and task switches are not carried out.`,
+    );
   }
   const dpl = dplOf(segments.high);
   if (isConforming(segments.high) ? dpl > 0 : dpl !== 0) raiseWithError(state, GP, selector & ~3);
@@ -30,7 +33,10 @@ function checkKernelCode(m: Monitor, selector: number): void {
 /** The translator takes EIP for a linear address and code for 32-bit. */
 function requireFlat(low: number, high: number): void {
   const flat = low >>> 16 === 0 && (high & 0xff0000ff) === 0 && (high & 0x400000) !== 0;
-  if (!flat) throw new GuestKilled('The guest kernel runs in a 16-bit or based code segment, which this engine does not translate.');
+  if (!flat)
+    throw new GuestKilled(
+      'The guest kernel runs in a 16-bit or based code segment, which this engine does not translate.',
+    );
 }
 
 /** A return to ring 3: CS, SS, EIP and ESP have been read; checks both and leaves for direct execution. */
@@ -54,12 +60,14 @@ function returnToUser(m: Monitor, eip: number, cs: number, esp: number, ss: numb
 function iret(m: Monitor, d: Decoded): void {
   const { state } = m;
   const size = d.operandSize;
-  if ((m.flagsImage() & NT) !== 0) throw new GuestKilled('The guest returns from a nested task, which this engine does not carry out.');
+  if ((m.flagsImage() & NT) !== 0)
+    throw new GuestKilled('The guest returns from a nested task, which this engine does not carry out.');
   const eip = pop(m, 0, size);
   const cs = pop(m, 1, size) & 0xffff;
   let image = pop(m, 2, size);
   if (size === 2) image = (image & 0xffff) | (m.flagsImage() & 0xffff0000);
-  if ((image & VM) !== 0) throw new GuestKilled('The guest returns to virtual-8086 mode, which this engine does not have.');
+  if ((image & VM) !== 0)
+    throw new GuestKilled('The guest returns to virtual-8086 mode, which this engine does not have.');
   if ((image & TF) !== 0) image &= ~TF;
   if ((cs & 3) === 0) {
     checkKernelCode(m, cs);
@@ -153,7 +161,13 @@ function pushf(m: Monitor, d: Decoded): void {
 }
 
 export const TRANSFERS: Handlers = {
-  iret, farRet, farJump, farCall, sysexit, popf, pushf,
+  iret,
+  farRet,
+  farJump,
+  farCall,
+  sysexit,
+  popf,
+  pushf,
   int: (m, d, next) => softwareInterrupt(m, d.immediate & 0xff, EVENT_SOFTWARE, next),
   int3: (m, _d, next) => softwareInterrupt(m, BP, EVENT_SOFTWARE_EXCEPTION, next),
   into: (m, _d, next) => {

@@ -39,5 +39,11 @@ const loop: Sequence = (u) => {
 };
 
 export const DIRECT: Readonly<Record<string, Sequence>> = {
-  jcc, jmp, call, loop, loope: loop, loopne: loop, jecxz: loop,
+  jcc,
+  jmp,
+  call,
+  loop,
+  loope: loop,
+  loopne: loop,
+  jecxz: loop,
 };

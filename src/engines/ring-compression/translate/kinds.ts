@@ -17,10 +17,6 @@ export const CALLOUT_STI = 6;
 /** Raise vector `a` (with error code 0 if `b`) at `pc`. */
 export const CALLOUT_RAISE = 7;
 
-export const CALLOUT_NAMES = [
-  'continue', 'indirect', 'instruction', 'emulate', 'tracedStore', 'check', 'sti', 'raise',
-] as const;
-
 /** Site of a continuation: the callout's own seven bytes, at the end of a unit. */
 export const SITE_INLINE = 0;
 /** The distance word of a jump to a stub. */

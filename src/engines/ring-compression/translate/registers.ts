@@ -1,7 +1,17 @@
 /** Reads of registers that the guest shares with the VMM: the answer comes from the vcpu block, in the cache. */
 import { EAX, ECX } from '../emitter.ts';
 import {
-  V_CR0, V_CS, V_GDTR_BASE, V_GDTR_LIMIT, V_GS, V_IDTR_BASE, V_IDTR_LIMIT, V_LDTR, V_SPILL0, V_SS, V_TR,
+  V_CR0,
+  V_CS,
+  V_GDTR_BASE,
+  V_GDTR_LIMIT,
+  V_GS,
+  V_IDTR_BASE,
+  V_IDTR_LIMIT,
+  V_LDTR,
+  V_SPILL0,
+  V_SS,
+  V_TR,
 } from '../vcpu.ts';
 import { spilled } from './kinds.ts';
 import type { Sequence, Unit } from './unit.ts';
@@ -112,7 +122,8 @@ const pushSegment: Sequence = (u) => {
 function loadSegment(segment: (u: Unit) => number): Sequence {
   return (u) => {
     const index = segment(u);
-    if (index === SS || index === GS || index === CS || (u.d.mod >= 0 && u.d.mod !== 3 && reachesVmm(u))) u.instruction();
+    if (index === SS || index === GS || index === CS || (u.d.mod >= 0 && u.d.mod !== 3 && reachesVmm(u)))
+      u.instruction();
     else u.ident();
   };
 }

@@ -3,7 +3,13 @@ import type { Decoded } from '../../../isa/instruction.ts';
 import { CALLOUT_BYTES, type Emitter } from '../emitter.ts';
 import type { TranslationCache } from '../translation-cache.ts';
 import {
-  CALLOUT_CONTINUE, CALLOUT_INSTRUCTION, RECIPE_BOUNDARY, SITE_CONDITION, SITE_DISTANCE, SITE_INLINE, SITE_NONE,
+  CALLOUT_CONTINUE,
+  CALLOUT_INSTRUCTION,
+  RECIPE_BOUNDARY,
+  SITE_CONDITION,
+  SITE_DISTANCE,
+  SITE_INLINE,
+  SITE_NONE,
 } from './kinds.ts';
 
 export class Unit {
