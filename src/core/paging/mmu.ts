@@ -59,8 +59,6 @@ export class Mmu {
   ept: GuestPhysicalTranslator | null = null;
   /** Limit (inclusive, linear) of the VIEW_TRUNCATED views; set once, before anything runs. */
   truncatedLimit = 0xffffffff;
-  /** Bumped whenever a cached linear-to-machine link may have become wrong. */
-  translationEpoch = 0;
   readonly data: Tlb;
   readonly fetch: Tlb;
   readonly #cpu: Cpu;
@@ -335,7 +333,6 @@ export class Mmu {
 
   #forgetLinks(): void {
     this.#state[FETCH_PAGE] = -1;
-    this.translationEpoch = (this.translationEpoch + 1) | 0;
   }
 
   /** True if linear addresses are machine addresses: no paging, and nothing beneath. */

@@ -4,8 +4,10 @@
  * makes is charged as one `pageWalkAccess`, the accessed / dirty update included.
  */
 import { eventNumber } from '../../cost/event.ts';
+import type { Ledger } from '../../cost/ledger.ts';
 import type { MachineAddress } from '../address.ts';
 import type { Cpu } from '../cpu.ts';
+import type { MachineMemory } from '../memory.ts';
 import { CR0, CR0_PG, CR0_WP, CR3, CR4, CR4_PAE, CR4_PGE, CR4_PSE, EFER, EFER_NXE, PDPTE } from '../state.ts';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, CAUSE_FINAL, CAUSE_WALK } from './guest-physical.ts';
 import {
@@ -57,14 +59,20 @@ export class Walker {
   frame = 0;
   flags = 0;
   readonly #cpu: Cpu;
+  readonly #memory: MachineMemory;
+  readonly #ledger: Ledger;
   readonly #state: Int32Array;
   /** Set while probing: nothing is charged, written or raised. */
   #quiet = false;
+  /** Accesses of the walk under way that are not charged yet. */
+  #accesses = 0;
   /** Machine address of the entry last read. */
   #machine = 0;
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
+    this.#memory = cpu.memory;
+    this.#ledger = cpu.ledger;
     this.#state = cpu.memory.state;
   }
 
@@ -73,8 +81,10 @@ export class Walker {
    * Throws VM_EXIT out of EPT. `write` and `fetch` exclude each other.
    */
   walk(linear: number, write: boolean, user: boolean, fetch: boolean): number {
-    this.#quiet = false;
-    return this.#walk(linear >>> 0, write, user, fetch);
+    this.#accesses = 0;
+    const error = this.#walk(linear >>> 0, write, user, fetch);
+    if (this.#accesses !== 0) this.#ledger.charge(WALK_ACCESS, this.#accesses);
+    return error;
   }
 
   /** Whether the access would succeed; changes no processor or memory state. */
@@ -209,27 +219,37 @@ export class Walker {
     if ((entry & bits) === bits || this.#quiet) return entry;
     const marked = entry | bits;
     const { ept } = this.#cpu.mmu;
-    const machine = ept === null ? at : ept.translate(at, ACCESS_WRITE, linear, CAUSE_WALK);
-    this.#cpu.ledger.charge(WALK_ACCESS);
-    if (machine < this.#cpu.memory.size) this.#cpu.memory.write32(machine as MachineAddress, marked);
+    let machine = at;
+    if (ept === null) {
+      this.#accesses += 1;
+    } else {
+      machine = ept.translate(at, ACCESS_WRITE, linear, CAUSE_WALK);
+      this.#ledger.charge(WALK_ACCESS);
+    }
+    if (machine < this.#memory.size) this.#memory.write32(machine as MachineAddress, marked);
     return marked;
   }
 
   /** The low word of a paging-structure entry. What lies outside RAM reads as zero: not present. */
   #read(at: number, linear: number): number {
-    const { memory, mmu } = this.#cpu;
+    const { ept } = this.#cpu.mmu;
     let machine = at;
-    if (mmu.ept !== null) {
-      machine = this.#quiet ? mmu.ept.probe(at, ACCESS_READ) : mmu.ept.translate(at, ACCESS_READ, linear, CAUSE_WALK);
+    if (ept === null) {
+      this.#accesses += 1;
+    } else if (this.#quiet) {
+      machine = ept.probe(at, ACCESS_READ);
+    } else {
+      // An EPT violation may end the walk at any step, so each is charged as it is made.
+      machine = ept.translate(at, ACCESS_READ, linear, CAUSE_WALK);
+      this.#ledger.charge(WALK_ACCESS);
     }
-    if (!this.#quiet) this.#cpu.ledger.charge(WALK_ACCESS);
     this.#machine = machine;
-    return machine >= 0 && machine < memory.size ? memory.read32(machine as MachineAddress) | 0 : 0;
+    return machine >= 0 && machine < this.#memory.size ? this.#memory.read32(machine as MachineAddress) | 0 : 0;
   }
 
   /** The high word of the PAE entry whose low word has just been read: the same memory access. */
   #readHigh(): number {
-    return this.#cpu.memory.read32((this.#machine + 4) as MachineAddress) | 0;
+    return this.#memory.read32((this.#machine + 4) as MachineAddress) | 0;
   }
 }
 
