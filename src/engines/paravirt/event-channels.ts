@@ -14,7 +14,6 @@ const TOUCH = eventNumber('vmmTouch');
 
 export const PORTS = 1024;
 export const VIRQ_TIMER = 0;
-export const VIRQ_CONSOLE = 2;
 const VIRQS = 24;
 
 /** States of a port, with the numbers that `status` reports. Port 0 is reserved. */

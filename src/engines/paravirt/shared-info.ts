@@ -16,11 +16,10 @@ export const EVTCHN_MASK = 2048 + 128;
 export const WALL_CLOCK = 2048 + 256;
 export const ARCH_MAX_PFN = WALL_CLOCK + 12;
 
-/** start_info. */
+/** start_info; what is not here stays zero: flags, module (there is no initial RAM disk), frame-list place. */
 export const START_MAGIC = 0;
 export const START_NR_PAGES = 32;
 export const START_SHARED_INFO = 36;
-export const START_FLAGS = 40;
 export const START_STORE_MFN = 44;
 export const START_STORE_EVTCHN = 48;
 export const START_CONSOLE_MFN = 52;
@@ -28,9 +27,5 @@ export const START_CONSOLE_EVTCHN = 56;
 export const START_PT_BASE = 60;
 export const START_NR_PT_FRAMES = 64;
 export const START_MFN_LIST = 68;
-export const START_MOD_START = 72;
-export const START_MOD_LEN = 76;
 export const START_CMD_LINE = 80;
 export const START_CMD_LINE_BYTES = 1024;
-export const START_FIRST_P2M_PFN = START_CMD_LINE + START_CMD_LINE_BYTES;
-export const START_NR_P2M_FRAMES = START_FIRST_P2M_PFN + 4;

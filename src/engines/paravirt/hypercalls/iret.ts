@@ -37,9 +37,9 @@ export function iret(xen: Hypervisor): number {
   xen.events.masked = (eflags & IF) === 0;
   const before = S[CS_SELECTOR] as number;
   if (!segments.loadCode(cs) || !segments.loadStack(ss, S[CPL] as number)) {
-    // The kernel hears of it with the frame that it wanted to return by.
+    // The kernel hears of it where the frame would have led, on the stack that it is on.
     segments.loadCode(before);
-    [S[EIP], S[ESP]] = [eip, esp];
+    S[EIP] = eip;
     xen.bounce.failsafe();
     return eax;
   }

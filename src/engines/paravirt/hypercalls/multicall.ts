@@ -3,7 +3,7 @@ import { COUNT_MULTICALL_ENTRY } from '../counters.ts';
 import { EFAULT, EINVAL, ENOSYS } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { CONTINUE } from './continuation.ts';
-import { hypercall } from './table.ts';
+import type { Hypercall } from './table.ts';
 
 const ENTRY_BYTES = 32;
 const MULTICALL = 13;
@@ -11,8 +11,15 @@ const IRET = 23;
 
 const inner = new Int32Array(6);
 
+type LookUp = (number: number) => Hypercall | undefined;
+
+/** The call, over the table that it stands in itself. */
+export function multicallOver(lookUp: LookUp): Hypercall {
+  return (xen, args, nested) => multicall(xen, args, nested, lookUp);
+}
+
 /** args: list, count. The result of each call goes to its entry; -EFAULT if an entry cannot be read or written. */
-export function multicall(xen: Hypervisor, args: Int32Array, nested: boolean): number {
+function multicall(xen: Hypervisor, args: Int32Array, nested: boolean, lookUp: LookUp): number {
   const { guest } = xen;
   const [list, count] = args as unknown as readonly [number, number];
   if (nested) return EINVAL;
@@ -22,7 +29,7 @@ export function multicall(xen: Hypervisor, args: Int32Array, nested: boolean): n
     if (!guest.copyIn(entry, 8)) return EFAULT;
     const number = guest.words[0] as number;
     inner.set(guest.words.subarray(2, 8));
-    const result = callOne(xen, number);
+    const result = callOne(xen, number, lookUp);
     if (result === CONTINUE) {
       // What is left of the inner call goes back into its entry, and the whole is entered again there.
       for (let word = 0; word < 6; word++) {
@@ -39,9 +46,9 @@ export function multicall(xen: Hypervisor, args: Int32Array, nested: boolean): n
   return 0;
 }
 
-function callOne(xen: Hypervisor, number: number): number {
+function callOne(xen: Hypervisor, number: number, lookUp: LookUp): number {
   // Neither has a meaning inside a list.
-  const call = number === IRET || number === MULTICALL || number >>> 0 >= 64 ? undefined : hypercall(number);
+  const call = number === IRET || number === MULTICALL || number >>> 0 >= 64 ? undefined : lookUp(number);
   if (call === undefined) return ENOSYS;
   xen.counters.hypercalls[number]++;
   return call(xen, inner, true);

@@ -10,7 +10,7 @@ import { eventChannelCompat, eventChannelOp } from './events.ts';
 import { extendedOp } from './extended.ts';
 import { iret } from './iret.ts';
 import { memoryOp } from './memory.ts';
-import { multicall } from './multicall.ts';
+import { multicallOver } from './multicall.ts';
 import { mmuUpdate, updateVaMapping } from './page-tables.ts';
 import { physdevOp } from './physdev.ts';
 import { fpuTaskSwitch, getDebugReg, setDebugReg, stackSwitch, vmAssist } from './processor.ts';
@@ -43,7 +43,7 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   { number: 9, name: 'get_debugreg', call: getDebugReg },
   { number: 10, name: 'update_descriptor', call: updateDescriptor },
   { number: 12, name: 'memory_op', call: memoryOp },
-  { number: 13, name: 'multicall', call: multicall },
+  { number: 13, name: 'multicall', call: multicallOver(hypercall) },
   { number: 14, name: 'update_va_mapping', call: updateVaMapping },
   { number: 15, name: 'set_timer_op', call: setTimerOp },
   { number: 16, name: 'event_channel_op_compat', call: eventChannelCompat },

@@ -1,7 +1,7 @@
 /** set_trap_table (public/arch-x86/xen.h, trap_info): the guest's exception handlers. */
 
 import { TRAP_MASKS } from '../bounce.ts';
-import { guestSelector } from '../descriptor.ts';
+import { gateSelectorAllowed, guestSelector } from '../descriptor.ts';
 import { EFAULT } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { DIRECT_VECTOR } from '../layout.ts';
@@ -29,10 +29,14 @@ export function setTrapTable(xen: Hypervisor, args: Int32Array): number {
   }
 }
 
-/** The gate leads straight to the guest only if its handler wants events left as they are: the processor knows no event mask. */
+/**
+ * The gate leads straight to the guest only if its handler wants events left as they are (the processor knows no event
+ * mask) and its selector is one that a gate may hold.
+ */
 function setDirectGate(xen: Hypervisor, at: number): void {
   const { vcpu: V, area } = xen;
   const flags = V[at + TRAP_FLAGS] as number;
-  if ((flags & TRAP_MASKS) !== 0) area.clearDirectGate(DIRECT_VECTOR);
-  else area.setDirectGate(DIRECT_VECTOR, V[at + TRAP_CS] as number, V[at + TRAP_ADDRESS] as number, flags & 3);
+  const selector = V[at + TRAP_CS] as number;
+  if ((flags & TRAP_MASKS) !== 0 || !gateSelectorAllowed(selector)) area.clearDirectGate(DIRECT_VECTOR);
+  else area.setDirectGate(DIRECT_VECTOR, selector, V[at + TRAP_ADDRESS] as number, flags & 3);
 }
