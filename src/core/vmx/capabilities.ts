@@ -1,13 +1,13 @@
 /**
  * What the processor's VMX can do, by profile: the capability MSRs (SDM 3D appendix A). Not built, and so reported as
- * absent: virtual NMIs, preemption timer, posted interrupts, TPR shadow and APIC virtualization, MONITOR/MWAIT and PAUSE-loop
+ * absent: virtual NMIs, preemption timer, posted interrupts, TPR shadow and APIC virtualization, MONITOR, MWAIT and PAUSE
  * exiting, monitor trap flag, EPT accessed/dirty flags, PML, VMFUNC, VMCS shadowing, PAT and PERF_GLOBAL_CTRL switching.
  */
 import type { Profile } from '../../cost/profile.ts';
 import {
   ENTRY_LOAD_DEBUG, ENTRY_LOAD_EFER, EXIT_ACKNOWLEDGE, EXIT_LOAD_EFER, EXIT_SAVE_DEBUG, EXIT_SAVE_EFER,
   PIN_EXTERNAL_INTERRUPT, PIN_NMI, PROC_CR3_LOAD, PROC_CR3_STORE, PROC_DEBUG, PROC_HLT, PROC_INTERRUPT_WINDOW,
-  PROC_INVLPG, PROC_IO, PROC_IO_BITMAPS, PROC_MSR_BITMAPS, PROC_PAUSE, PROC_RDPMC, PROC_RDTSC, PROC_SECONDARY,
+  PROC_INVLPG, PROC_IO, PROC_IO_BITMAPS, PROC_MSR_BITMAPS, PROC_RDPMC, PROC_RDTSC, PROC_SECONDARY,
   PROC_TSC_OFFSET, PROC2_DESCRIPTOR_TABLE, PROC2_EPT, PROC2_UNRESTRICTED, PROC2_VPID, PROC2_WBINVD,
 } from './controls.ts';
 
@@ -30,7 +30,7 @@ const ENTRY_TRUE_DEFAULT1 = 0x11fb;
 
 const PROC_BUILT =
   PROC_INTERRUPT_WINDOW | PROC_TSC_OFFSET | PROC_HLT | PROC_INVLPG | PROC_RDPMC | PROC_RDTSC | PROC_CR3_LOAD |
-  PROC_CR3_STORE | PROC_DEBUG | PROC_IO | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_PAUSE;
+  PROC_CR3_STORE | PROC_DEBUG | PROC_IO | PROC_IO_BITMAPS | PROC_MSR_BITMAPS;
 
 /** PG, NE, PE (SDM 3D A.7); unrestricted guests may clear PG and PE. */
 export const CR0_FIXED0 = 0x80000021 | 0;
