@@ -18,8 +18,11 @@ const BUILD = join(WORKLOADS, 'build');
 const IMAGES = join(WORKLOADS, 'images');
 const MANIFEST = join(IMAGES, 'manifest.json');
 const ARCHES = ['native', 'xen'];
-/** Which folders' files an image holds beside the kernel. */
-const CONTENTS = { '': ['nano', 'macro'], 'isolation-': ['isolation'] };
+/** Which folders' files an image holds beside the kernel, by the prefix of its name. */
+const CONTENTS = {
+  '': () => ['nano', 'macro'],
+  'isolation-': (arch) => ['isolation/common', `isolation/${arch}`],
+};
 
 const FLAGS = (
   '-m32 -march=i686 -std=gnu11 -O2 -ffreestanding -fno-pic -fno-pie -mno-sse -mno-mmx -mno-80387 -fno-stack-protector ' +
@@ -85,7 +88,7 @@ function compile(source, object, extra) {
 
 const nameOf = (source) => source.replace(/\.[cS]$/, '').replaceAll('/', '-');
 
-/** Compiles the user half of each workload file; returns blob paths by source. A file without user_main has none. */
+/** Compiles the user half of each workload file, once for all images; returns blob paths by source. Not every file has one. */
 function buildUserPrograms(workloads) {
   const folder = join(BUILD, 'user');
   const support = ['user/start.S', 'kernel/string.c'].map((source) => {
@@ -95,12 +98,13 @@ function buildUserPrograms(workloads) {
   });
   const blobs = new Map();
   for (const source of workloads) {
-    if (!/\buser_main\b/.test(readFileSync(join(WORKLOADS, source), 'utf8'))) continue;
     const base = join(folder, nameOf(source));
+    if (!/\b(user_main|INCLUDE_USER_PROGRAM)\b/.test(readFileSync(join(WORKLOADS, source), 'utf8'))) continue;
+    blobs.set(source, relative(ROOT, `${base}.bin`).split(sep).join('/'));
+    if (existsSync(`${base}.bin`)) continue;
     compile(source, `${base}.o`, ['-DUSER_PROGRAM']);
     run('ld', [...LINK_FLAGS, '-T', 'workloads/user/user.lds', '-o', `${base}.elf`, support[0], `${base}.o`, support[1]]);
     run('objcopy', ['-O', 'binary', `${base}.elf`, `${base}.bin`]);
-    blobs.set(source, relative(ROOT, `${base}.bin`).split(sep).join('/'));
   }
   return blobs;
 }
@@ -126,14 +130,11 @@ function build() {
   const version = compiler();
   rmSync(BUILD, { recursive: true, force: true });
   const images = new Map();
-  for (const [prefix, folders] of Object.entries(CONTENTS)) {
-    const workloads = folders.flatMap((folder) => files(folder, /\.c$/));
-    if (workloads.length === 0) continue;
-    const blobs = buildUserPrograms(workloads);
+  for (const [prefix, contents] of Object.entries(CONTENTS)) {
     for (const arch of ARCHES) {
-      if (!existsSync(join(WORKLOADS, 'kernel', 'arch', arch, `${arch}.lds`))) continue;
+      const workloads = contents(arch).flatMap((folder) => files(folder, /\.c$/));
       const name = `${prefix}${arch}`;
-      images.set(`${name}.elf`, buildImage(arch, name, workloads, blobs));
+      images.set(`${name}.elf`, buildImage(arch, name, workloads, buildUserPrograms(workloads)));
     }
   }
   return { version, images };

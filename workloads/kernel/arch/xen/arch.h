@@ -54,6 +54,8 @@ static inline void arch_out8(u32 port, u32 value) { asm volatile("outb %b0, %w1"
 
 /* Page tables hold machine frames. */
 extern const u32 *machine_frames; /* by pseudo-physical frame */
+extern u32 domain_frames;        /* how many there are; the kernel may use fewer */
+extern u32 shared_info_frame;    /* machine frame; not in that list, but the domain's */
 static inline pte_t arch_make_entry(u32 frame, u32 flags) { return (pte_t)machine_frames[frame] << PAGE_SHIFT | flags; }
 static inline u32 arch_entry_frame(pte_t entry) { return MACHINE_TO_PHYSICAL[(u32)(entry >> PAGE_SHIFT)]; }
 /* Machine address of something in the kernel's map of memory. */
@@ -78,6 +80,7 @@ void arch_space_seal(u32 root);
 void arch_space_unseal(u32 root);
 void arch_space_clean(pte_t *root);
 
+extern u32 trap_stack; /* the one set */
 void arch_set_kernel_stack(u32 top);
 void arch_local_table(void);
 void arch_local_table_drop(void);

@@ -160,6 +160,7 @@ failsafe_text:
 	.balign	4
 resume_stack:
 	.long	0
+	.globl	trap_stack
 trap_stack:
 	.long	0
 	.globl	iret_by_hypercall

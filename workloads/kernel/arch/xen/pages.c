@@ -13,6 +13,7 @@
 #define KERNEL_QUARTER 3
 
 const u32 *machine_frames;
+u32 domain_frames, shared_info_frame;
 
 static pte_t *kernel_root, *kernel_directory;
 
@@ -69,6 +70,8 @@ static void map_reach(u32 slot, u32 end)
 void pages_init(const struct xen_start_info *start_info)
 {
 	u32 limit = MEMORY_LIMIT >> PAGE_SHIFT, end = start_info->pages < limit ? start_info->pages : limit;
+	domain_frames = start_info->pages;
+	shared_info_frame = start_info->shared_info >> PAGE_SHIFT;
 	machine_frames = (const u32 *)start_info->frame_list;
 	kernel_root = (pte_t *)start_info->page_table;
 	kernel_directory = frame_address(arch_entry_frame(kernel_root[KERNEL_QUARTER]));
