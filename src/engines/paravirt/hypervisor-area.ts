@@ -104,7 +104,7 @@ export class HypervisorArea {
   /** Takes the machine's frames from `first` to its end. */
   constructor(cpu: Cpu, first: number) {
     this.#cpu = cpu;
-    const [shared, zero, m2pTable, privateTable, descriptors, idt, tss] = [0, 1, 2, 3, 4, 5, 6].map((n) => first + n);
+    const [zero, shared, m2pTable, privateTable, descriptors, idt, tss] = [0, 1, 2, 3, 4, 5, 6].map((n) => first + n);
     this.sharedFrame = shared!;
     this.#zero = zero!;
     this.#m2pTable = m2pTable!;

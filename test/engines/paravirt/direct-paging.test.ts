@@ -2,51 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MachineAddress } from '../../../src/core/address.ts';
 import { CR0, CR0_WP, CR3 } from '../../../src/core/state.ts';
-import { FRAME_PINNED, FRAME_XEN_L2, type PageTypes } from '../../../src/engines/paravirt/page-types.ts';
+import type { PageTypes } from '../../../src/engines/paravirt/page-types.ts';
 import { BASE_FRAME } from '../../../src/engines/paravirt/vcpu.ts';
 import { BASE, DATA, Domain, SELF } from './domain.ts';
+import { expectConsistent } from './recount.ts';
 
 const EINVAL = -22;
 const RO = 0x61;
 const RW = 0x63;
 const TABLE = 0x67;
 const POOL = 10;
-
-/** Every reference that page tables, pins and the current root hold, counted afresh. */
-function recount(domain: Domain): { types: Int32Array; totals: Int32Array } {
-  const { pages, vcpu, cpu } = domain.xen;
-  const types = new Int32Array(pages.types.length);
-  const totals = new Int32Array(pages.types.length);
-  const typed = (frame: number): void => {
-    types[frame]++;
-    totals[frame]++;
-  };
-  for (let frame = 0; frame < pages.types.length; frame++) {
-    if (!pages.owned(frame)) continue;
-    totals[frame]++;
-    if ((pages.flags[frame]! & FRAME_PINNED) !== 0) typed(frame);
-    const type = pages.types[frame]!;
-    if (pages.typeCounts[frame] === 0 || type < 1 || type > 3) continue;
-    const entries = type === 3 ? 4 : (pages.flags[frame]! & FRAME_XEN_L2) !== 0 ? 428 : 512;
-    for (let index = 0; index < entries; index++) {
-      const entry = cpu.memory.read32((frame * 4096 + 8 * index) as MachineAddress);
-      if ((entry & 1) === 0) continue;
-      if (type > 1 || (entry & 2) !== 0) typed(entry >>> 12);
-      else totals[entry >>> 12]++;
-    }
-  }
-  typed(vcpu[BASE_FRAME] as number);
-  // The shared page is writable for good.
-  typed(domain.xen.area.sharedFrame);
-  return { types, totals };
-}
-
-function expectConsistent(domain: Domain): void {
-  const { pages } = domain.xen;
-  const { types, totals } = recount(domain);
-  expect(Array.from(pages.typeCounts)).toEqual(Array.from(types));
-  expect(Array.from(pages.totalCounts)).toEqual(Array.from(totals));
-}
 
 /** Frames that a page table maps writable. */
 function writableFrames(domain: Domain, pages: PageTypes): Set<number> {

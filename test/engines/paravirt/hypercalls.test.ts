@@ -73,6 +73,7 @@ describe('hypercalls', () => {
   it('[pv:vm-assist] [pv:debugreg] checks types, and addresses of breakpoints', () => {
     const domain = new Domain();
     expect(domain.call(21, 0, 2)).toBe(0);
+    expect(domain.call(21, 0, 0)).toBe(ENOSYS);
     expect(domain.call(21, 0, 9)).toBe(EINVAL);
     expect(domain.call(21, 5, 2)).toBe(EINVAL);
     expect(domain.call(8, 0, 0xf6900000)).toBe(EPERM);

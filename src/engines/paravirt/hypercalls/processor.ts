@@ -1,5 +1,5 @@
 /** What a guest sets of its virtual processor: kernel stack, task-switched flag, debug registers, assists. */
-import { EINVAL, EPERM } from '../errno.ts';
+import { EINVAL, ENOSYS, EPERM } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { ASSISTS, DEBUG_REGISTERS, KERNEL_SP, KERNEL_SS } from '../vcpu.ts';
 
@@ -7,6 +7,8 @@ const ASSIST_ENABLE = 0;
 const ASSIST_DISABLE = 1;
 /** VMASST_TYPE_* up to pae_extended_cr3. */
 const ASSIST_TYPES = 4;
+/** Types 0 and 1 are 4gb_segments and its notification. */
+const ASSIST_4GB_SEGMENTS_NOTIFY = 1;
 
 /**
  * stack_switch: SS and ESP that traps from ring 3 switch to. A selector of privilege 0 is refused with -EPERM (the rule of Xen 3;
@@ -37,12 +39,17 @@ export function getDebugReg(xen: Hypervisor, args: Int32Array): number {
   return index > 7 ? EINVAL : (xen.vcpu[DEBUG_REGISTERS + index] as number);
 }
 
-/** vm_assist: only the writable page tables do anything; 4gb_segments is remembered but its negative offsets fault. */
+/**
+ * vm_assist. The writable page tables are built; level-3 tables above 4 GB (type 3) are never needed. The 4gb_segments pair
+ * is not built, and enabling it says so.
+ */
 export function vmAssist(xen: Hypervisor, args: Int32Array): number {
   const [command, type] = args as unknown as readonly [number, number];
   if (type >>> 0 >= ASSIST_TYPES) return EINVAL;
-  if (command === ASSIST_ENABLE) xen.vcpu[ASSISTS] |= 1 << type;
-  else if (command === ASSIST_DISABLE) xen.vcpu[ASSISTS] &= ~(1 << type);
+  if (command === ASSIST_ENABLE) {
+    if (type <= ASSIST_4GB_SEGMENTS_NOTIFY) return ENOSYS;
+    xen.vcpu[ASSISTS] |= 1 << type;
+  } else if (command === ASSIST_DISABLE) xen.vcpu[ASSISTS] &= ~(1 << type);
   else return EINVAL;
   return 0;
 }
