@@ -1,14 +1,13 @@
 /**
  * Translation of linear addresses: the modelled TLBs, their projection into the fast tables that handlers look at
  * first, and the slow paths behind a fast-table miss. A miss that hits the model refills its projection free of
- * charge; a model miss walks. The TLB array is the truth and a projection only a shortcut to it: dropping one is
- * always right, so whenever privilege, tag or control registers change, they are dropped and come back on demand.
+ * charge; a model miss walks.
  */
 import { eventNumber } from '../../cost/event.ts';
 import type { MachineAddress } from '../address.ts';
 import type { MemoryPort } from '../buses.ts';
 import type { Cpu } from '../cpu.ts';
-import { EMULATION_VIEW, SLOW_ENTRY, TABLE_ENTRIES, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from '../memory.ts';
+import { EMULATION_VIEW, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from '../memory.ts';
 import { GP, PAGE_FAULT, raise, raiseWithError, UD } from '../signals.ts';
 import {
   CPL,
@@ -25,17 +24,16 @@ import {
   TLB_TAG,
 } from '../state.ts';
 import { ACCESS_READ, CAUSE_NO_LINEAR, type GuestPhysicalTranslator } from './guest-physical.ts';
+import { Projection } from './projection.ts';
 import {
   CLASS_SHIFT,
   FLAG_DIRTY,
   FLAG_HOST_WRITE,
   FLAG_USER,
   FLAG_WRITE,
-  pagesOf,
   TLB_FLAGS,
   TLB_FRAME,
   TLB_PAGE,
-  TLB_PROJECTED,
   TLB_STRIDE,
   Tlb,
 } from './tlb.ts';
@@ -45,12 +43,6 @@ const TLB_FLUSH = eventNumber('tlbFlush');
 const TLB_FLUSH_GLOBAL = eventNumber('tlbFlushGlobal');
 const TLB_INVALIDATE = eventNumber('tlbInvalidatePage');
 const MMIO_ACCESS = eventNumber('mmioAccess');
-
-/** Views that hold projections: supervisor and user, full and truncated. */
-const PROJECTED_VIEWS = 4;
-const WRITE_BITS = 0xaa;
-/** Identity projections remembered one by one; beyond that all of them are dropped. */
-const IDENTITY_PAGES = 8192;
 
 export class Mmu {
   /** Target of accesses through EMULATION_VIEW. */
@@ -66,8 +58,7 @@ export class Mmu {
   readonly #fast: Int32Array;
   readonly #walker: Walker;
   readonly #ramFrames: number;
-  readonly #identityPages = new Int32Array(IDENTITY_PAGES);
-  #identityCount = 0;
+  readonly #projection: Projection;
 
   constructor(cpu: Cpu) {
     const { memory, ledger } = cpu;
@@ -75,7 +66,10 @@ export class Mmu {
     this.#state = memory.state;
     this.#fast = memory.fast;
     this.#ramFrames = memory.size >>> 12;
-    this.data = new Tlb(ledger.profile.tlb.data, (entry) => this.#unproject(entry));
+    this.#projection = new Projection(memory);
+    this.data = new Tlb(ledger.profile.tlb.data, (entry) =>
+      this.#projection.drop(this.data.entries, entry * TLB_STRIDE),
+    );
     this.fetch = new Tlb(ledger.profile.tlb.fetch, () => {});
     this.#walker = new Walker(cpu);
     this.#state[FETCH_PAGE] = -1;
@@ -294,27 +288,13 @@ export class Mmu {
    * means than `System.writeControl`: what the fast tables hold was projected under the old ones. No entry is flushed.
    */
   controlsChanged(): void {
-    const { data } = this;
-    for (let entry = data.first; entry >= 0; entry = data.next(entry)) {
-      this.#unproject(entry);
-      data.entries[entry * TLB_STRIDE + TLB_PROJECTED] = 0;
-    }
-    this.#dropIdentity();
+    this.#projection.dropAll(this.data);
     this.#forgetLinks();
   }
 
   /** Removes the write projections of a machine frame, which from now on holds decoded code. */
   protectCode(frame: number): void {
-    const { data } = this;
-    const { entries } = data;
-    for (let entry = data.first; entry >= 0; entry = data.next(entry)) {
-      const at = entry * TLB_STRIDE;
-      if ((entries[at + TLB_PROJECTED] & WRITE_BITS) === 0) continue;
-      const distance = frame - entries[at + TLB_FRAME];
-      if (distance < 0 || distance >= pagesOf(entries[at + TLB_FLAGS])) continue;
-      this.#dropWrites(entries[at + TLB_PAGE] + distance);
-    }
-    if (this.#identityCount !== 0) this.#dropWrites(frame);
+    this.#projection.protectFrame(this.data, frame);
   }
 
   /** The arrays of a snapshot. */
@@ -324,10 +304,7 @@ export class Mmu {
 
   /** After the arrays and the state area have been restored: all projections are made anew, on demand. */
   afterRestore(): void {
-    const { data } = this;
-    this.#fast.fill(SLOW_ENTRY);
-    this.#identityCount = 0;
-    for (let entry = 0; entry < data.capacity; entry++) data.entries[entry * TLB_STRIDE + TLB_PROJECTED] = 0;
+    this.#projection.reset(this.data);
     this.#forgetLinks();
   }
 
@@ -354,7 +331,7 @@ export class Mmu {
     }
     const page = linear >>> 12;
     if (this.#identity()) {
-      this.#projectIdentity(page, view);
+      if (page < this.#ramFrames && this.#withinView(page, view)) this.#projection.enterIdentity(page, view);
       return linear >>> 0;
     }
     const user = (view & VIEW_USER) !== 0;
@@ -366,7 +343,9 @@ export class Mmu {
     }
     const at = entry * TLB_STRIDE;
     const frame = entries[at + TLB_FRAME] + page - entries[at + TLB_PAGE];
-    this.#project(at, page, frame, view);
+    if (frame < this.#ramFrames && this.#withinView(page, view)) {
+      this.#projection.enter(entries, at, page, frame, view, this.#writable(entries[at + TLB_FLAGS], user));
+    }
     return frame * 4096 + (linear & 0xfff);
   }
 
@@ -403,7 +382,6 @@ export class Mmu {
         entries[at + TLB_FLAGS] >>> CLASS_SHIFT === walker.flags >>> CLASS_SHIFT
       ) {
         tlb.release(entry);
-        entries[at + TLB_PROJECTED] = 0;
         entries[at + TLB_FRAME] = walker.frame;
         entries[at + TLB_FLAGS] = walker.flags;
         return entry;
@@ -419,63 +397,8 @@ export class Mmu {
     this.fetch.flushPage(tag, linear >>> 12);
   }
 
-  /** Enters one page into the fast tables of `view`, as far as `view` may use it. */
-  #project(at: number, page: number, frame: number, view: number): void {
-    if (frame >= this.#ramFrames || !this.#withinView(page, view)) return;
-    const { memory } = this.#cpu;
-    const { entries } = this.data;
-    const value = (memory.ramBase + (frame - page) * 4096) | 0;
-    const slot = (view << VIEW_SHIFT) + page;
-    this.#fast[slot] = value;
-    let bits = 1;
-    if (this.#writable(entries[at + TLB_FLAGS], (view & VIEW_USER) !== 0) && memory.codeFrames[frame] === 0) {
-      this.#fast[slot + TABLE_ENTRIES] = value;
-      bits = 3;
-    }
-    entries[at + TLB_PROJECTED] |= bits << (2 * view);
-  }
-
-  #projectIdentity(page: number, view: number): void {
-    if (page >= this.#ramFrames || !this.#withinView(page, view)) return;
-    if (this.#identityCount === IDENTITY_PAGES) this.#dropIdentity();
-    this.#identityPages[this.#identityCount++] = page;
-    const { memory } = this.#cpu;
-    const slot = (view << VIEW_SHIFT) + page;
-    this.#fast[slot] = memory.ramBase;
-    if (memory.codeFrames[page] === 0) this.#fast[slot + TABLE_ENTRIES] = memory.ramBase;
-  }
-
   #withinView(page: number, view: number): boolean {
     return (view & VIEW_TRUNCATED) === 0 || page * 4096 + 0xfff <= this.truncatedLimit;
-  }
-
-  #unproject(entry: number): void {
-    const { entries } = this.data;
-    const at = entry * TLB_STRIDE;
-    const bits = entries[at + TLB_PROJECTED];
-    if (bits === 0) return;
-    const pages = pagesOf(entries[at + TLB_FLAGS]);
-    for (let table = 0; table < 2 * PROJECTED_VIEWS; table++) {
-      if ((bits & (1 << table)) === 0) continue;
-      const slot = ((table >>> 1) << VIEW_SHIFT) + (table & 1) * TABLE_ENTRIES + entries[at + TLB_PAGE];
-      if (pages === 1) this.#fast[slot] = SLOW_ENTRY;
-      else this.#fast.fill(SLOW_ENTRY, slot, slot + pages);
-    }
-  }
-
-  #dropIdentity(): void {
-    for (let i = 0; i < this.#identityCount; i++) {
-      const page = this.#identityPages[i];
-      for (let view = 0; view < PROJECTED_VIEWS; view++) this.#fast[(view << VIEW_SHIFT) + page] = SLOW_ENTRY;
-      this.#dropWrites(page);
-    }
-    this.#identityCount = 0;
-  }
-
-  #dropWrites(page: number): void {
-    for (let view = 0; view < PROJECTED_VIEWS; view++) {
-      this.#fast[(view << VIEW_SHIFT) + TABLE_ENTRIES + page] = SLOW_ENTRY;
-    }
   }
 
   #load8(machine: number): number {
