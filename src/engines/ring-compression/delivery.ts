@@ -30,6 +30,7 @@ import {
   EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION,
   EVENT_VECTOR,
+  LIMIT,
   SS,
   segmentSlot,
 } from '../../core/state.ts';
@@ -37,9 +38,10 @@ import { eventNumber } from '../../cost/event.ts';
 import { RF } from '../../isa/eflags.ts';
 import { COUNT } from './counts.ts';
 import { GuestKilled } from './guest-killed.ts';
+import { GUEST_LIMIT } from './layout.ts';
 import type { Monitor } from './monitor.ts';
 import { dplOf, isCode, isConforming, isPresent, isWritable } from './segments.ts';
-import { descriptorBase } from './shadow-descriptors.ts';
+import { descriptorBase, descriptorLimit } from './shadow-descriptors.ts';
 import { V_CR2, V_CS, V_IDTR_BASE, V_IDTR_LIMIT, V_IF, V_SS, V_TR, V_TSS_BASE, V_TSS_LIMIT } from './vcpu.ts';
 
 const DELIVER = eventNumber('deliverEvent');
@@ -143,7 +145,10 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
   const image = fault ? m.flagsImage() | RF : m.flagsImage() & ~RF;
   const frame = hasError ? [error, m.pc, v[V_CS] as number, image] : [m.pc, v[V_CS] as number, image];
   if (inner) enterInner(m, frame, external);
-  else push(m, frame, stackBase(m), state[ESP] as number);
+  else {
+    const stack = segmentSlot(SS);
+    push(m, frame, state[stack + BASE] as number, state[stack + LIMIT] as number, state[ESP] as number, external);
+  }
 
   v[V_CS] = selector & ~3;
   m.clearForDelivery();
@@ -151,15 +156,16 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
   m.pc = offset;
 }
 
-function stackBase(m: Monitor): number {
-  return m.state[segmentSlot(SS) + BASE] as number;
-}
-
-/** Pushes `values`, the last first, and moves ESP once all are written. */
-function push(m: Monitor, values: readonly number[], base: number, esp: number): void {
+/**
+ * Pushes `values`, the last first, on a stack segment with this base and limit, and moves ESP once all are written.
+ * A limit that is the truncated one stands for 4 GB. `error`: of the #SS that a push beyond the limit is.
+ */
+function push(m: Monitor, values: readonly number[], base: number, limit: number, esp: number, error: number): void {
+  const last = limit >>> 0 === GUEST_LIMIT ? 0xffffffff : limit >>> 0;
   let top = esp;
   for (let i = values.length - 1; i >= 0; i--) {
     top = (top - 4) | 0;
+    if ((top >>> 0) + 3 > last) raiseWithError(m.state, SS_FAULT, error);
     m.guest.store((base + top) >>> 0, 4, values[i] as number);
   }
   m.state[ESP] = top;
@@ -181,7 +187,8 @@ function enterInner(m: Monitor, frame: readonly number[], external: number): voi
   if (!isPresent(segments.high)) raiseWithError(state, SS_FAULT, (ss & ~3) | external);
   const { low, high } = segments;
   const old = [state[ESP] as number, v[V_SS] as number];
-  push(m, [...frame, ...old], descriptorBase(low, high), esp);
+  const error = (ss & ~3) | external;
+  push(m, [...frame, ...old], descriptorBase(low, high), descriptorLimit(low, high), esp, error);
   m.counts.add(COUNT.leaveDirect);
   segments.enterCache();
   segments.low = low;

@@ -1,6 +1,6 @@
 /** Where the virtual CPU goes on: interrupts first, then direct execution or the translation cache, by its CPL. */
 
-import { PAGE_FAULT } from '../../core/signals.ts';
+import { PAGE_FAULT, UD } from '../../core/signals.ts';
 import { CR2, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
 import { COUNT } from './counts.ts';
 import { deliver } from './delivery.ts';
@@ -33,7 +33,10 @@ export function dispatch(m: Monitor): void {
   m.enterCache(translated(m, due && shadow));
 }
 
-/** Cache address for `m.pc`; a fetch that faults is the guest's page fault, and its handler is next. */
+/**
+ * Cache address for `m.pc`; a fetch that faults is the guest's page fault, and its handler is next. Mapped addresses
+ * outside RAM hold nothing but FF bytes, which are no instruction.
+ */
 function translated(m: Monitor, single: boolean): number {
   for (;;) {
     const address = m.lookUp(m.pc, single);
@@ -42,7 +45,8 @@ function translated(m: Monitor, single: boolean): number {
     const { guest } = m.shadow;
     guest.walk(faultAddress);
     m.state[CR2] = faultAddress;
-    deliver(m, PAGE_FAULT, EVENT_HARDWARE, true, guest.errorCode(false, false, true));
+    if (guest.allows(false, false, true)) deliver(m, UD, EVENT_HARDWARE, false, 0);
+    else deliver(m, PAGE_FAULT, EVENT_HARDWARE, true, guest.errorCode(false, false, true));
     single = false;
   }
 }

@@ -1,9 +1,10 @@
-/** Guest code as the translator reads it: fetched through the guest's own page tables, and traced once translated. */
+/**
+ * Guest code as the translator reads it: fetched through the guest's own page tables, and traced once translated.
+ */
 
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
 import { TRACE_CODE } from '../shadow-paging/types.ts';
 import type { Adaptation } from './adaptation.ts';
-import { GuestKilled } from './guest-killed.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { CodeSource } from './translator.ts';
 
@@ -26,7 +27,6 @@ export class GuestCode implements CodeSource {
     walk.setAccessed(false);
     this.frame = walk.frame;
     const at = this.#guest.machine(walk.frame * 4096 + (linear & 0xfff));
-    if (at < 0) throw new GuestKilled('The guest kernel runs code outside RAM.');
     return at;
   }
 

@@ -17,8 +17,11 @@ export function activatePaging(m: Monitor): boolean {
   return true;
 }
 
-/** Units are found by linear address: those whose pages hold other code in this address space must go. */
-export function recheckCode(m: Monitor): void {
+/**
+ * Units are found by linear address: those whose pages hold other code now must go. `page`: the one page number that
+ * may have changed, or -1 for the whole address space.
+ */
+export function recheckCode(m: Monitor, page = -1): void {
   const known = new Map<number, number>();
   const frame = (page: number): number => {
     let found = known.get(page);
@@ -30,6 +33,7 @@ export function recheckCode(m: Monitor): void {
   };
   const dropped = m.cache.invalidateWhere((u, at) => {
     const pc = (u[at + U_PC] as number) >>> 0;
+    if (page >= 0 && pc >>> 12 !== page && (pc + (u[at + U_GUEST_LENGTH] as number) - 1) >>> 12 !== page) return false;
     if (frame(pc >>> 12) !== u[at + U_FRAME0]) return true;
     const second = u[at + U_FRAME1] as number;
     return second >= 0 && frame((pc + (u[at + U_GUEST_LENGTH] as number) - 1) >>> 12) !== second;

@@ -1,5 +1,5 @@
 /** A host trap: an event of the running guest has reached ring 0. */
-import { FAULT, GP, NP, PAGE_FAULT, raiseWithError, SS_FAULT } from '../../core/signals.ts';
+import { FAULT, GP, NP, PAGE_FAULT, SS_FAULT, UD } from '../../core/signals.ts';
 import {
   CR2,
   EIP,
@@ -26,6 +26,7 @@ import { callout } from './callouts/callout.ts';
 import { COUNT } from './counts.ts';
 import { deliver, deliverFault } from './delivery.ts';
 import { dispatch } from './dispatch.ts';
+import { GuestKilled } from './guest-killed.ts';
 import { GUEST_LIMIT } from './layout.ts';
 import type { Monitor } from './monitor.ts';
 import { emulateUserPort } from './user-port.ts';
@@ -153,24 +154,18 @@ function exception(m: Monitor, vector: number): void {
   else emulate(m);
 }
 
-/** User code jumped above its truncated code segment: natively its page tables would have answered. */
+/** User code jumped above its truncated code segment: its page tables answer, as natively. */
 function fetchAbove(m: Monitor): void {
   const { state } = m;
   const { guest } = m.shadow;
   const linear = (state[EIP] as number) >>> 0;
-  guest.walk(linear);
-  if (guest.allows(false, true, true)) {
-    reflect(m);
-    return;
-  }
-  state[CR2] = linear;
   m.pc = linear;
-  try {
-    raiseWithError(state, PAGE_FAULT, guest.errorCode(false, true, true));
-  } catch (signal) {
-    if (signal !== FAULT) throw signal;
-  }
-  deliverFault(m);
+  guest.walk(linear);
+  if (!guest.allows(false, true, true)) {
+    state[CR2] = linear;
+    deliver(m, PAGE_FAULT, EVENT_HARDWARE, true, guest.errorCode(false, true, true));
+  } else if (m.guest.machine(guest.frame * 4096) < 0) deliver(m, UD, EVENT_HARDWARE, false, 0);
+  else throw new GuestKilled('User code runs in the top 4 MB of its address space, where this VMM lies.');
   dispatch(m);
 }
 

@@ -15,7 +15,7 @@ export const CODE_AT = 0x100000 + 52 + 32 + 12;
 export const STACK_AT = 0x200000;
 export const DATA_AT = 0x240000;
 const RAM = 4 << 20;
-const LIMIT = 2e7;
+const LIMIT = 1e8;
 
 export const END_MARKER = [0x0f, 0x1f, 0x80, 0x04, 0x00, 0x56, 0x54] as const;
 

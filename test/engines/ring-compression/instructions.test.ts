@@ -1,8 +1,8 @@
 /** Every sensitive and every privileged instruction of the guest kernel: what it sees is what it sees natively. */
 import { describe, expect, it } from 'vitest';
-import type { Assembler } from '../../../src/isa/assemble.ts';
+import { Assembler } from '../../../src/isa/assemble.ts';
 import { GUESTS, tinyImage } from '../../support/tiny-image.ts';
-import { both, DATA_AT, program, ring, runToEnd, strays } from './guest.ts';
+import { both, DATA_AT, program, ring, runToEnd, STACK_AT, strays } from './guest.ts';
 import {
   BASED_DATA,
   enterUser,
@@ -14,6 +14,9 @@ import {
   put,
   USER_DATA,
 } from './small-kernel.ts';
+
+/** Where `cases` keeps the address to go on at. */
+const NEXT_AT = 0x250000;
 
 /** Runs `body` in ring 0 with tables loaded; a #GP, #NP, #SS or #UD handler adds error codes into EDI and ends the run. */
 function kernel(body: (a: Assembler) => void): Uint8Array {
@@ -40,6 +43,34 @@ function kernel(body: (a: Assembler) => void): Uint8Array {
 
 function same(body: (a: Assembler) => void): void {
   const [expected, actual, engine] = both(kernel(body));
+  expect(actual).toEqual(expected);
+  expect(expected.stop.kind).toBe('marker');
+  expect(strays(engine)).toEqual([0, 0]);
+}
+
+/** As `same`, for several bodies in one guest: an exception mixes its error code into EDI and goes on with the next. */
+function cases(bodies: readonly ((a: Assembler) => void)[]): void {
+  const image = program((a) => {
+    const start = a.label();
+    a.jmp(start);
+    const handler = a.bind();
+    a.bytes(0x58, 0x01, 0xc7, 0xd1, 0xc7, 0xb8).value(KERNEL_DATA, 4);
+    for (const segment of [0, 2, 3, 4, 5]) a.bytes(0x8e, 0xc0 | (segment << 3));
+    a.bytes(0xbc).value(STACK_AT, 4).bytes(0xff, 0x25).value(NEXT_AT, 4);
+    a.bind(start);
+    loadTables(a);
+    for (const vector of [10, 11, 12, 13]) gate(a, vector, handler);
+    a.bytes(0x31, 0xff);
+    for (const body of bodies) {
+      // The address after this case is known once it has been emitted: its store is patched by assembling twice.
+      const trial = new Assembler(a.address + 10);
+      body(trial);
+      put(a, NEXT_AT, a.address + 10 + trial.length);
+      body(a);
+      a.bytes(0xd1, 0xc7);
+    }
+  });
+  const [expected, actual, engine] = both(image);
   expect(actual).toEqual(expected);
   expect(expected.stop.kind).toBe('marker');
   expect(strays(engine)).toEqual([0, 0]);
@@ -124,14 +155,19 @@ describe('descriptor probes', () => {
 });
 
 describe('segment registers', () => {
+  it('[rc:double-triple] a stack segment too small for the next exception is a triple fault', () => {
+    const image = kernel((a) => moveAx(a, BASED_DATA).bytes(0x8e, 0xd0, 0x8e, 0xd8).bytes(0xcd, 0x55));
+    const [expected, actual] = both(image);
+    expect([expected.stop.kind, actual.stop.kind]).toEqual(['crash', 'crash']);
+  });
   for (const segment of [0, 2, 3, 4, 5]) {
-    for (const selector of segment === 0 || segment === 4 ? [0, USER_DATA, 0x48] : SELECTORS) {
-      it(`[rc:segments] mov to segment ${segment} of ${selector.toString(16)}`, () =>
-        same((a) => {
+    it(`[rc:segments] mov to segment ${segment} of good and bad selectors`, () =>
+      cases(
+        SELECTORS.filter((selector) => segment !== 2 || selector !== BASED_DATA).map((selector) => (a) => {
           moveAx(a, selector).bytes(0x8e, 0xc0 | (segment << 3));
-          a.bytes(0x8c, 0xc0 | (segment << 3) | 1);
-        }));
-    }
+          a.bytes(0x8c, 0xc0 | (segment << 3) | 1, 0x01, 0xcf);
+        }),
+      ));
   }
   it('[rc:segments] push and pop of every segment register', () =>
     same((a) => {
@@ -344,4 +380,61 @@ describe('paging', () => {
     expect(runToEnd(engine).kind).toBe('marker');
     expect(runToEnd(engine)).toMatchObject({ kind: 'crash', message: expect.stringContaining('triple fault') });
   });
+});
+
+describe('isolation', () => {
+  for (const target of [0xffc00000, 0xffd00000, 0xfffffff0]) {
+    it(`[rc:code-reach] a kernel jump to ${target.toString(16)} ends as natively`, () => {
+      same((a) => a.bytes(0xb8).value(target, 4).bytes(0xff, 0xe0));
+      same((a) => {
+        put(a, DATA_AT, 0x83);
+        a.bytes(0xb8).value(DATA_AT, 4).bytes(0x0f, 0x22, 0xd8, 0xb8, 0x90, 0, 0, 0, 0x0f, 0x22, 0xe0);
+        a.bytes(0xb8).value(0x80000011, 4).bytes(0x0f, 0x22, 0xc0, 0xb8).value(target, 4).bytes(0xff, 0xe0);
+      });
+    });
+  }
+  for (const [what, bytes] of [
+    ['jump', [0xff, 0xe0]],
+    ['read', [0x8b, 0x08]],
+    ['write', [0x89, 0x08]],
+    ['stack', [0x94, 0x50]],
+  ] as const) {
+    for (const paging of [false, true]) {
+      it(`[rc:placement] a user ${what} at the cache ends as natively ${paging ? 'with paging' : ''}`, () =>
+        same((a) => {
+          const over = a.label();
+          a.jmp(over);
+          const user = a.bind();
+          a.bytes(0xb8)
+            .value(0xffd00000, 4)
+            .bytes(...bytes, 0xcd, 0x03);
+          a.bind(over);
+          if (paging) {
+            put(a, DATA_AT, 0x87);
+            a.bytes(0xb8).value(DATA_AT, 4).bytes(0x0f, 0x22, 0xd8, 0xb8, 0x90, 0, 0, 0, 0x0f, 0x22, 0xe0);
+            a.bytes(0xb8).value(0x80000011, 4).bytes(0x0f, 0x22, 0xc0);
+          }
+          enterUser(a, user, DATA_AT + 512);
+        }));
+    }
+  }
+  it('[rc:accessed-dirty] [rc:hidden-true] A and D bits of the guest tables are those of native', () =>
+    same((a) => {
+      put(a, DATA_AT, 0x83);
+      put(a, DATA_AT + 4, DATA_AT + 0x1000 + 3);
+      for (let i = 0; i < 8; i++) put(a, DATA_AT + 0x1000 + 4 * i, 0x300000 + 0x1000 * i + 3);
+      a.bytes(0xb8).value(DATA_AT, 4).bytes(0x0f, 0x22, 0xd8, 0xb8, 0x90, 0, 0, 0, 0x0f, 0x22, 0xe0);
+      a.bytes(0xb8).value(0x80010011, 4).bytes(0x0f, 0x22, 0xc0);
+      a.bytes(0xa1).value(0x400000, 4).bytes(0xa3).value(0x401000, 4).bytes(0xa1).value(0x402000, 4);
+      a.bytes(0xa3).value(0x402004, 4);
+      // Copies the entries to where the test looks, then maps one page elsewhere.
+      for (let i = 0; i < 8; i++) {
+        a.bytes(0xa1)
+          .value(DATA_AT + 0x1000 + 4 * i, 4)
+          .bytes(0xa3)
+          .value(DATA_AT + 0x40 + 4 * i, 4);
+      }
+      put(a, DATA_AT + 0x1000, 0x301003);
+      a.bytes(0x0f, 0x01, 0x3d).value(0x400000, 4).bytes(0xa1).value(0x400000, 4);
+    }));
 });

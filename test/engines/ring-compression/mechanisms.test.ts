@@ -299,3 +299,67 @@ describe('snapshot', () => {
     expect(runs[1]).toEqual(runs[0]);
   });
 });
+
+describe('the cache', () => {
+  it('[rc:units] a unit has at most twelve instructions', () => {
+    const engine = ring(program((a) => a.bytes(...new Array<number>(120).fill(0x40))));
+    runToEnd(engine);
+    const { translationUnit = 0, translatedInstruction = 0 } = engine.counters();
+    expect(translationUnit).toBeGreaterThanOrEqual(10);
+    expect(translatedInstruction / translationUnit).toBeLessThanOrEqual(12);
+  });
+
+  it('[rc:cache-flush] a program larger than the cache flushes it and goes on', () => {
+    const image = program((a) => a.bytes(...new Array<number>(70_000).fill(0x40)));
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(engine.counters().cacheFlush).toBeGreaterThan(1);
+  });
+
+  it('[rc:adapt-revert] an adapted store that hits no trace for long becomes itself again', () => {
+    const image = program((a) => {
+      a.emit('mov', register32(7), 300)
+        .bytes(0xb8)
+        .value(CODE_AT + 0x900, 4);
+      const top = a.bind();
+      a.bytes(0x89, 0x38);
+      // After 280 more rounds the store goes to an untraced page.
+      a.bytes(0x83, 0xff).bytes(0x7f);
+      const stay = a.label();
+      a.jcc(15, stay);
+      a.bytes(0xb8).value(DATA_AT, 4);
+      a.bind(stay);
+      a.emit('dec', register32(7)).jcc(5, top);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(engine.counters().adaptationUp).toBeGreaterThan(0);
+    expect(engine.counters().adaptationDown).toBeGreaterThan(0);
+  });
+
+  it('[rc:vmm-writes] an exception frame written over translated code invalidates it', () => {
+    const image = program((a) => {
+      const start = a.label();
+      const end = a.label();
+      a.jmp(start);
+      const handler = a.bind();
+      a.bytes(0x46, 0xcf);
+      a.bind(start);
+      loadTables(a);
+      gate(a, 0x40, handler);
+      const site = a.label();
+      a.bytes(0x31, 0xf6, 0x31, 0xff);
+      const again = a.bind();
+      a.call(site);
+      a.bytes(0x8b, 0xec, 0xbc).value(CODE_AT + 0x800, 4);
+      a.bytes(0xcd, 0x40, 0x8b, 0xe5, 0x83, 0xfe, 3).jcc(5, again);
+      a.jmp(end);
+      a.bind(site);
+      a.bytes(0x47, 0xc3);
+      a.bind(end);
+    });
+    const [expected, actual, engine] = both(image);
+    expect(actual).toEqual(expected);
+    expect(engine.counters().smcInvalidation).toBeGreaterThan(0);
+  });
+});

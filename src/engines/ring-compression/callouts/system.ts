@@ -27,7 +27,7 @@ import type { Decoded } from '../../../isa/instruction.ts';
 import { GuestKilled } from '../guest-killed.ts';
 import type { Monitor } from '../monitor.ts';
 import { linearOf, readRm, writeRm } from '../operands.ts';
-import { activatePaging } from '../paging.ts';
+import { activatePaging, recheckCode } from '../paging.ts';
 import { isPresent } from '../segments.ts';
 import { descriptorBase, descriptorLimit } from '../shadow-descriptors.ts';
 import {
@@ -228,7 +228,11 @@ export const SYSTEM: Handlers = {
   writeDebug: (m, d) => {
     m.v[V_DR0 + d.reg] = m.register(d.rm);
   },
-  invlpg: (m, d) => m.shadow.invalidatePage(linearOf(m, d)),
+  invlpg: (m, d) => {
+    const linear = linearOf(m, d);
+    m.shadow.invalidatePage(linear);
+    recheckCode(m, linear >>> 12);
+  },
   invd: () => {},
   wbinvd: () => {},
   rdmsr,
