@@ -7,7 +7,14 @@ import { MachineMemory } from '../../src/core/memory.ts';
 import { STOP_NONE } from '../../src/core/signals.ts';
 import * as slot from '../../src/core/state.ts';
 import { REVISION } from '../../src/core/vmx/capabilities.ts';
-import { PROC_CR3_LOAD, PROC_CR3_STORE, PROC_SECONDARY, PROC2_EPT, PROC2_UNRESTRICTED, PROC2_VPID } from '../../src/core/vmx/controls.ts';
+import {
+  PROC_CR3_LOAD,
+  PROC_CR3_STORE,
+  PROC_SECONDARY,
+  PROC2_EPT,
+  PROC2_UNRESTRICTED,
+  PROC2_VPID,
+} from '../../src/core/vmx/controls.ts';
 import { FIELD } from '../../src/core/vmx/fields.ts';
 import { Vmx } from '../../src/core/vmx/vmx.ts';
 import { Ledger } from '../../src/cost/ledger.ts';

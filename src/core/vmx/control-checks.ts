@@ -5,8 +5,16 @@
 import { CR0_PG, CR4_PAE } from '../state.ts';
 import { type Allowed, type Capabilities, CR0_FIXED0, CR0_FIXED1, CR4_FIXED0, CR4_FIXED1 } from './capabilities.ts';
 import {
-  EXIT_LOAD_EFER, INFO_ERROR, INFO_VALID, PIN_NMI, PROC_IO_BITMAPS, PROC_MSR_BITMAPS, PROC_SECONDARY, PROC2_EPT,
-  PROC2_UNRESTRICTED, PROC2_VPID,
+  EXIT_LOAD_EFER,
+  INFO_ERROR,
+  INFO_VALID,
+  PIN_NMI,
+  PROC_IO_BITMAPS,
+  PROC_MSR_BITMAPS,
+  PROC_SECONDARY,
+  PROC2_EPT,
+  PROC2_UNRESTRICTED,
+  PROC2_VPID,
 } from './controls.ts';
 import { FIELD } from './fields.ts';
 import type { Vmcs } from './vmcs.ts';
@@ -128,12 +136,22 @@ export const CONTROL_CHECKS: readonly EntryCheck[] = [
 function eptPointerValid(vmcs: Vmcs): boolean {
   const low = vmcs.get(FIELD.eptPointer);
   const type = low & 7;
-  return (type === 0 || type === 6) && (low & 0x38) === 3 << 3 && (low & 0xfc0) === 0 && vmcs.address(FIELD.eptPointer) < PHYSICAL_LIMIT;
+  return (
+    (type === 0 || type === 6) &&
+    (low & 0x38) === 3 << 3 &&
+    (low & 0xfc0) === 0 &&
+    vmcs.address(FIELD.eptPointer) < PHYSICAL_LIMIT
+  );
 }
 
 const HOST_SELECTORS = [
-  FIELD.hostEsSelector, FIELD.hostCsSelector, FIELD.hostSsSelector, FIELD.hostDsSelector, FIELD.hostFsSelector,
-  FIELD.hostGsSelector, FIELD.hostTrSelector,
+  FIELD.hostEsSelector,
+  FIELD.hostCsSelector,
+  FIELD.hostSsSelector,
+  FIELD.hostDsSelector,
+  FIELD.hostFsSelector,
+  FIELD.hostGsSelector,
+  FIELD.hostTrSelector,
 ];
 
 export const HOST_CHECKS: readonly EntryCheck[] = [

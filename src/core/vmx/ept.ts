@@ -9,7 +9,12 @@ import { ACCESS_FETCH, ACCESS_WRITE, type GuestPhysicalTranslator } from '../pag
 import { VM_EXIT } from '../signals.ts';
 import { EXIT } from './reasons.ts';
 import {
-  EPT_ROOT, EXIT_LINEAR, EXIT_PHYSICAL_HIGH, EXIT_PHYSICAL_LOW, EXIT_QUALIFICATION, EXIT_REASON,
+  EPT_ROOT,
+  EXIT_LINEAR,
+  EXIT_PHYSICAL_HIGH,
+  EXIT_PHYSICAL_LOW,
+  EXIT_QUALIFICATION,
+  EXIT_REASON,
 } from './state.ts';
 
 const WALK_ACCESS = eventNumber('pageWalkAccess');

@@ -6,7 +6,14 @@ import type { MachineMemory } from '../memory.ts';
 import { type Capabilities, CR0_FIXED0, CR0_FIXED1, CR4_FIXED0, CR4_FIXED1 } from './capabilities.ts';
 import { secondary, usesPaePdptes } from './control-checks.ts';
 import {
-  BLOCKED_MOV_SS, BLOCKED_SMI, BLOCKED_STI, ENTRY_LOAD_DEBUG, ENTRY_LOAD_EFER, INFO_VALID, PROC2_EPT, PROC2_UNRESTRICTED,
+  BLOCKED_MOV_SS,
+  BLOCKED_SMI,
+  BLOCKED_STI,
+  ENTRY_LOAD_DEBUG,
+  ENTRY_LOAD_EFER,
+  INFO_VALID,
+  PROC2_EPT,
+  PROC2_UNRESTRICTED,
 } from './controls.ts';
 import { FIELD } from './fields.ts';
 import type { Vmcs } from './vmcs.ts';
@@ -87,7 +94,10 @@ function rightsChecks(segment: number): GuestCheck[] {
 function virtual8086Checks(segment: number): GuestCheck[] {
   const name = NAMES[segment] as string;
   return [
-    check(`guest ${name} base in virtual-8086 mode`, (v) => !virtual8086(v) || base(v, segment) === selector(v, segment) << 4),
+    check(
+      `guest ${name} base in virtual-8086 mode`,
+      (v) => !virtual8086(v) || base(v, segment) === selector(v, segment) << 4,
+    ),
     check(`guest ${name} limit in virtual-8086 mode`, (v) => !virtual8086(v) || limit(v, segment) === 0xffff),
     check(`guest ${name} rights in virtual-8086 mode`, (v) => !virtual8086(v) || rights(v, segment) === 0xf3),
   ];
@@ -102,13 +112,25 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
     return (v.get(FIELD.guestCr0) & fixed) === fixed && (v.get(FIELD.guestCr0) & ~CR0_FIXED1) === 0;
   }),
   check('guest CR0 PG without PE', (v) => v.get(FIELD.guestCr0) >= 0 || (v.get(FIELD.guestCr0) & 1) !== 0),
-  check('guest CR4', (v) => (v.get(FIELD.guestCr4) & CR4_FIXED0) === CR4_FIXED0 && (v.get(FIELD.guestCr4) & ~CR4_FIXED1) === 0),
-  check('guest DEBUGCTL', (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_DEBUG) === 0 || (v.get(FIELD.guestDebugctl) & ~3) === 0),
-  check('guest EFER', (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_EFER) === 0 || (v.get(FIELD.guestEfer) & ~0x800) === 0),
+  check(
+    'guest CR4',
+    (v) => (v.get(FIELD.guestCr4) & CR4_FIXED0) === CR4_FIXED0 && (v.get(FIELD.guestCr4) & ~CR4_FIXED1) === 0,
+  ),
+  check(
+    'guest DEBUGCTL',
+    (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_DEBUG) === 0 || (v.get(FIELD.guestDebugctl) & ~3) === 0,
+  ),
+  check(
+    'guest EFER',
+    (v) => (v.get(FIELD.entryControls) & ENTRY_LOAD_EFER) === 0 || (v.get(FIELD.guestEfer) & ~0x800) === 0,
+  ),
   // Segment registers (26.3.1.2).
   check('guest TR selector TI', (v) => (selector(v, TR) & 4) === 0),
   check('guest LDTR selector TI', (v) => !usable(v, LDTR) || (selector(v, LDTR) & 4) === 0),
-  check('guest SS RPL equals CS RPL', (v) => virtual8086(v) || unrestricted(v) || (selector(v, SS) & 3) === (selector(v, CS) & 3)),
+  check(
+    'guest SS RPL equals CS RPL',
+    (v) => virtual8086(v) || unrestricted(v) || (selector(v, SS) & 3) === (selector(v, CS) & 3),
+  ),
   ...DATA_SEGMENTS.flatMap(virtual8086Checks),
   check('guest CS unusable', (v) => virtual8086(v) || usable(v, CS)),
   ...DATA_SEGMENTS.flatMap(rightsChecks),
@@ -133,7 +155,10 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
   // Non-register state (26.3.1.5).
   check('guest activity state', (v) => v.get(FIELD.guestActivity) >>> 0 <= 1),
   check('guest HLT with SS.DPL', (v) => v.get(FIELD.guestActivity) !== 1 || dpl(v, SS) === 0),
-  check('guest activity with blocking', (v) => v.get(FIELD.guestActivity) === 0 || (v.get(FIELD.guestInterruptibility) & 3) === 0),
+  check(
+    'guest activity with blocking',
+    (v) => v.get(FIELD.guestActivity) === 0 || (v.get(FIELD.guestInterruptibility) & 3) === 0,
+  ),
   check('guest activity with injection', (v) => {
     if (v.get(FIELD.guestActivity) !== 1 || (injection(v) & INFO_VALID) === 0) return true;
     const type = (injection(v) >>> 8) & 7;
@@ -142,8 +167,14 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
   }),
   check('guest interruptibility reserved bits', (v) => (v.get(FIELD.guestInterruptibility) & ~0xf) === 0),
   check('guest STI and MOV SS blocking at once', (v) => (v.get(FIELD.guestInterruptibility) & 3) !== 3),
-  check('guest STI blocking without IF', (v) => (v.get(FIELD.guestRflags) & 0x200) !== 0 || (v.get(FIELD.guestInterruptibility) & BLOCKED_STI) === 0),
-  check('guest blocking with an injected interrupt', (v) => !injects(v, 0) || (v.get(FIELD.guestInterruptibility) & 3) === 0),
+  check(
+    'guest STI blocking without IF',
+    (v) => (v.get(FIELD.guestRflags) & 0x200) !== 0 || (v.get(FIELD.guestInterruptibility) & BLOCKED_STI) === 0,
+  ),
+  check(
+    'guest blocking with an injected interrupt',
+    (v) => !injects(v, 0) || (v.get(FIELD.guestInterruptibility) & 3) === 0,
+  ),
   check(
     'guest MOV SS blocking with an injected NMI',
     (v) => !injects(v, 2) || (v.get(FIELD.guestInterruptibility) & BLOCKED_MOV_SS) === 0,

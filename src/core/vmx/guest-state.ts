@@ -1,14 +1,47 @@
 /** Moving the guest's and the host's state between the processor and the VMCS (SDM 3C 26.3.2, 27.3, 27.5). */
 import type { Cpu } from '../cpu.ts';
 import {
-  ACTIVITY, BASE, CPL, CR0, CR0_PG, CR3, CR4, CR4_PAE, DR0, EFER, EIP, ESP, GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT,
-  LDTR, LIMIT, PDPTE, RIGHTS, RIGHTS_UNUSABLE, SEGMENT_STRIDE, SEGMENTS, SELECTOR, SHADOW, SYSENTER_CS, SYSENTER_EIP,
-  SYSENTER_ESP, TR,
+  ACTIVITY,
+  BASE,
+  CPL,
+  CR0,
+  CR0_PG,
+  CR3,
+  CR4,
+  CR4_PAE,
+  DR0,
+  EFER,
+  EIP,
+  ESP,
+  GDTR_BASE,
+  GDTR_LIMIT,
+  IDTR_BASE,
+  IDTR_LIMIT,
+  LDTR,
+  LIMIT,
+  PDPTE,
+  RIGHTS,
+  RIGHTS_UNUSABLE,
+  SEGMENT_STRIDE,
+  SEGMENTS,
+  SELECTOR,
+  SHADOW,
+  SYSENTER_CS,
+  SYSENTER_EIP,
+  SYSENTER_ESP,
+  TR,
 } from '../state.ts';
 import { secondary } from './control-checks.ts';
 import {
-  BLOCKED_MOV_SS, BLOCKED_NMI, BLOCKED_STI, ENTRY_LOAD_DEBUG, ENTRY_LOAD_EFER, EXIT_LOAD_EFER, EXIT_SAVE_DEBUG,
-  EXIT_SAVE_EFER, PROC2_EPT,
+  BLOCKED_MOV_SS,
+  BLOCKED_NMI,
+  BLOCKED_STI,
+  ENTRY_LOAD_DEBUG,
+  ENTRY_LOAD_EFER,
+  EXIT_LOAD_EFER,
+  EXIT_SAVE_DEBUG,
+  EXIT_SAVE_EFER,
+  PROC2_EPT,
 } from './controls.ts';
 import { FIELD } from './fields.ts';
 import { pdpte } from './guest-checks.ts';
@@ -138,7 +171,14 @@ export function loadHost(cpu: Cpu, vmcs: Vmcs): void {
   cpu.setEflags(2);
 }
 
-function setSegment(S: Int32Array, segment: number, selector: number, base: number, limit: number, rights: number): void {
+function setSegment(
+  S: Int32Array,
+  segment: number,
+  selector: number,
+  base: number,
+  limit: number,
+  rights: number,
+): void {
   const slot = SEGMENTS + SEGMENT_STRIDE * segment;
   S[slot + SELECTOR] = selector;
   S[slot + BASE] = base;

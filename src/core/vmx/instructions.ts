@@ -7,9 +7,7 @@ import { eventNumber } from '../../cost/event.ts';
 import type { Cpu } from '../cpu.ts';
 import { setArithmeticFlags } from '../flags.ts';
 import { GP, raise, raiseWithError, STOP_NONE, UD } from '../signals.ts';
-import {
-  CPL, CR0, CR0_PE, CR4, CR4_VMXE, EFLAGS_SYSTEM, REG_STRIDE, VMX_MODE,
-} from '../state.ts';
+import { CPL, CR0, CR0_PE, CR4, CR4_VMXE, EFLAGS_SYSTEM, REG_STRIDE, VMX_MODE } from '../state.ts';
 import { FIELD } from './fields.ts';
 import { ERROR, EXIT } from './reasons.ts';
 import { FEATURE_CONTROL, VMCS_POINTER, VMXON_POINTER } from './state.ts';
@@ -25,7 +23,19 @@ const VM = 0x20000;
 /** IA32_FEATURE_CONTROL: locked, VMXON outside SMX. */
 const FEATURE_NEEDED = 5;
 
-type Name = 'vmcall' | 'vmlaunch' | 'vmresume' | 'vmxoff' | 'vmxon' | 'vmptrld' | 'vmptrst' | 'vmclear' | 'vmread' | 'vmwrite' | 'invept' | 'invvpid';
+type Name =
+  | 'vmcall'
+  | 'vmlaunch'
+  | 'vmresume'
+  | 'vmxoff'
+  | 'vmxon'
+  | 'vmptrld'
+  | 'vmptrst'
+  | 'vmclear'
+  | 'vmread'
+  | 'vmwrite'
+  | 'invept'
+  | 'invvpid';
 
 /** Exit reason of each in non-root operation. */
 const REASONS: Readonly<Record<Name, number>> = {
@@ -238,4 +248,3 @@ export class Instructions {
     setArithmeticFlags(this.#state, ZF);
   }
 }
-

@@ -3,8 +3,21 @@ import { eventNumber } from '../../cost/event.ts';
 import type { Cpu } from '../cpu.ts';
 import { FAULT, STOP_NONE, STOP_VM_EXIT, VM_EXIT } from '../signals.ts';
 import {
-  CR0, CR2, CR4, EFER, EIP, EVENT_ERROR, EVENT_HARDWARE, EVENT_HAS_ERROR, EVENT_KIND, EVENT_SOFTWARE, EVENT_VECTOR,
-  INSTRUCTION_LENGTH, SHADOW, TLB_TAG, VMX_MODE,
+  CR0,
+  CR2,
+  CR4,
+  EFER,
+  EIP,
+  EVENT_ERROR,
+  EVENT_HARDWARE,
+  EVENT_HAS_ERROR,
+  EVENT_KIND,
+  EVENT_SOFTWARE,
+  EVENT_VECTOR,
+  INSTRUCTION_LENGTH,
+  SHADOW,
+  TLB_TAG,
+  VMX_MODE,
 } from '../state.ts';
 import type { Capabilities } from './capabilities.ts';
 import { CONTROL_CHECKS, HOST_CHECKS, secondary } from './control-checks.ts';
@@ -16,9 +29,29 @@ import { loadGuest, loadHost, saveGuest } from './guest-state.ts';
 import { loadMsrs, storeMsrs } from './msr-areas.ts';
 import { ENTRY_FAILURE, ERROR, EXIT } from './reasons.ts';
 import {
-  CR0_MASK, CR0_SHADOW, CR4_MASK, CR4_SHADOW, DIRTY, DIRTY_CONTROLS, DIRTY_GUEST, DIRTY_HOST, EPT_ROOT,
-  EXCEPTION_BITMAP, EXIT_INTERRUPTION, EXIT_INTERRUPTION_ERROR, EXIT_LINEAR, EXIT_PHYSICAL_HIGH, EXIT_PHYSICAL_LOW,
-  EXIT_QUALIFICATION, EXIT_REASON, GUEST_CR2, LAST_CONTEXT, PIN_CONTROLS, PROC_CONTROLS, PROC2_CONTROLS, VMCS_POINTER,
+  CR0_MASK,
+  CR0_SHADOW,
+  CR4_MASK,
+  CR4_SHADOW,
+  DIRTY,
+  DIRTY_CONTROLS,
+  DIRTY_GUEST,
+  DIRTY_HOST,
+  EPT_ROOT,
+  EXCEPTION_BITMAP,
+  EXIT_INTERRUPTION,
+  EXIT_INTERRUPTION_ERROR,
+  EXIT_LINEAR,
+  EXIT_PHYSICAL_HIGH,
+  EXIT_PHYSICAL_LOW,
+  EXIT_QUALIFICATION,
+  EXIT_REASON,
+  GUEST_CR2,
+  LAST_CONTEXT,
+  PIN_CONTROLS,
+  PROC_CONTROLS,
+  PROC2_CONTROLS,
+  VMCS_POINTER,
   VMM_ATTACHED,
 } from './state.ts';
 import type { Vmcs } from './vmcs.ts';
@@ -122,8 +155,12 @@ export class Transitions {
     cpu.mmu.ept = S[EPT_ROOT] === -1 ? null : this.#ept;
     // The fast tables still show the guest as it was left, unless what they were projected under has changed.
     if (
-      S[VMM_ATTACHED] !== 1 || S[LAST_CONTEXT] !== S[TLB_TAG] || S[LAST_CONTEXT + 1] !== S[EPT_ROOT] ||
-      S[LAST_CONTEXT + 2] !== S[CR0] || S[LAST_CONTEXT + 3] !== S[CR4] || S[LAST_CONTEXT + 4] !== S[EFER]
+      S[VMM_ATTACHED] !== 1 ||
+      S[LAST_CONTEXT] !== S[TLB_TAG] ||
+      S[LAST_CONTEXT + 1] !== S[EPT_ROOT] ||
+      S[LAST_CONTEXT + 2] !== S[CR0] ||
+      S[LAST_CONTEXT + 3] !== S[CR4] ||
+      S[LAST_CONTEXT + 4] !== S[EFER]
     ) {
       cpu.mmu.controlsChanged();
     }
@@ -230,7 +267,8 @@ export class Transitions {
     const kind = interrupts.vectoringKind;
     interrupts.vectoringKind = -1;
     const reason = (S[EXIT_REASON] as number) & 0xffff;
-    const doubleFault = reason === EXIT.exception && ((S[EXIT_INTERRUPTION] as number) & 0x7ff) === ((EVENT_HARDWARE << 8) | 8);
+    const doubleFault =
+      reason === EXIT.exception && ((S[EXIT_INTERRUPTION] as number) & 0x7ff) === ((EVENT_HARDWARE << 8) | 8);
     if (kind < 0 || doubleFault || reason === EXIT.tripleFault) {
       this.#vmcs.set(FIELD.idtVectoringInfo, 0);
       return;

@@ -7,8 +7,18 @@ import type { Profile } from '../../cost/profile.ts';
 import type { MachineMemory } from '../memory.ts';
 import { REVISION } from './capabilities.ts';
 import {
-  ENCODINGS, FIELD, FIELD_NEEDS, FIELD_OFFSET, type FieldName, fieldType, fieldWidth, TYPE_CONTROL, TYPE_EXIT_INFORMATION,
-  TYPE_GUEST, TYPE_HOST, WIDTH_16,
+  ENCODINGS,
+  FIELD,
+  FIELD_NEEDS,
+  FIELD_OFFSET,
+  type FieldName,
+  fieldType,
+  fieldWidth,
+  TYPE_CONTROL,
+  TYPE_EXIT_INFORMATION,
+  TYPE_GUEST,
+  TYPE_HOST,
+  WIDTH_16,
 } from './fields.ts';
 import { ERROR } from './reasons.ts';
 import { DIRTY, DIRTY_CONTROLS, DIRTY_GUEST, DIRTY_HOST, VMCS_POINTER } from './state.ts';
@@ -92,7 +102,9 @@ export class Vmcs {
     return this.#view.getInt32(this.#memory.ramBase + region, true) === REVISION;
   }
   get launched(): boolean {
-    return this.#view.getInt32(this.#memory.ramBase + (this.#state[VMCS_POINTER] as number) + LAUNCH_OFFSET, true) === 1;
+    return (
+      this.#view.getInt32(this.#memory.ramBase + (this.#state[VMCS_POINTER] as number) + LAUNCH_OFFSET, true) === 1
+    );
   }
   /** Launch state of any region: 0 clear, 1 launched. */
   setLaunched(region: number, launched: number): void {

@@ -6,24 +6,82 @@ import { eventNumber } from '../../cost/event.ts';
 import type { Cpu } from '../cpu.ts';
 import { GP, raiseWithError, VM_EXIT } from '../signals.ts';
 import {
-  CR0, CR0_PE, CR0_TS, CR2, EAX, EDX, EFLAGS_SYSTEM, EVENT_ERROR, EVENT_EXTERNAL, EVENT_HAS_ERROR, EVENT_KIND, EVENT_SOFTWARE,
-  EVENT_VECTOR, HOST_INTR, INTR, SHADOW, VMX_MODE,
+  CR0,
+  CR0_PE,
+  CR0_TS,
+  CR2,
+  EAX,
+  EDX,
+  EFLAGS_SYSTEM,
+  EVENT_ERROR,
+  EVENT_EXTERNAL,
+  EVENT_HAS_ERROR,
+  EVENT_KIND,
+  EVENT_SOFTWARE,
+  EVENT_VECTOR,
+  HOST_INTR,
+  INTR,
+  SHADOW,
+  VMX_MODE,
 } from '../state.ts';
 import { TABLE_LIDT, type VmxHooks } from '../vmx-hooks.ts';
-import { CR0_FIXED0, CR4_FIXED0, CR4_FIXED1, Capabilities, FEATURE_CONTROL_LOCKED, IA32_FEATURE_CONTROL } from './capabilities.ts';
 import {
-  INFO_ERROR, INFO_TYPE_SHIFT, INFO_VALID, PIN_EXTERNAL_INTERRUPT, PROC_CR3_LOAD, PROC_CR3_STORE, PROC_DEBUG, PROC_HLT,
-  PROC_INTERRUPT_WINDOW, PROC_INVLPG, PROC_IO, PROC_IO_BITMAPS, PROC_MSR_BITMAPS, PROC_PAUSE, PROC_RDPMC, PROC_RDTSC,
-  PROC_TSC_OFFSET, PROC2_DESCRIPTOR_TABLE, PROC2_UNRESTRICTED, PROC2_WBINVD,
+  Capabilities,
+  CR0_FIXED0,
+  CR4_FIXED0,
+  CR4_FIXED1,
+  FEATURE_CONTROL_LOCKED,
+  IA32_FEATURE_CONTROL,
+} from './capabilities.ts';
+import {
+  INFO_ERROR,
+  INFO_TYPE_SHIFT,
+  INFO_VALID,
+  PIN_EXTERNAL_INTERRUPT,
+  PROC_CR3_LOAD,
+  PROC_CR3_STORE,
+  PROC_DEBUG,
+  PROC_HLT,
+  PROC_INTERRUPT_WINDOW,
+  PROC_INVLPG,
+  PROC_IO,
+  PROC_IO_BITMAPS,
+  PROC_MSR_BITMAPS,
+  PROC_PAUSE,
+  PROC_RDPMC,
+  PROC_RDTSC,
+  PROC_TSC_OFFSET,
+  PROC2_DESCRIPTOR_TABLE,
+  PROC2_UNRESTRICTED,
+  PROC2_WBINVD,
 } from './controls.ts';
 import { Ept } from './ept.ts';
 import { FIELD } from './fields.ts';
 import { Instructions } from './instructions.ts';
 import { EXIT } from './reasons.ts';
 import {
-  CR0_MASK, CR0_SHADOW, CR4_MASK, CR4_SHADOW, DIRTY, DIRTY_ALL, EXCEPTION_BITMAP, EXIT_INTERRUPTION,
-  EXIT_INTERRUPTION_ERROR, EXIT_LINEAR, EXIT_PHYSICAL_HIGH, EXIT_PHYSICAL_LOW, EXIT_QUALIFICATION, EXIT_REASON,
-  FEATURE_CONTROL, GUEST_CR2, PIN_CONTROLS, PROC_CONTROLS, PROC2_CONTROLS, VMCS_POINTER, VMM_ATTACHED, VMXON_POINTER,
+  CR0_MASK,
+  CR0_SHADOW,
+  CR4_MASK,
+  CR4_SHADOW,
+  DIRTY,
+  DIRTY_ALL,
+  EXCEPTION_BITMAP,
+  EXIT_INTERRUPTION,
+  EXIT_INTERRUPTION_ERROR,
+  EXIT_LINEAR,
+  EXIT_PHYSICAL_HIGH,
+  EXIT_PHYSICAL_LOW,
+  EXIT_QUALIFICATION,
+  EXIT_REASON,
+  FEATURE_CONTROL,
+  GUEST_CR2,
+  PIN_CONTROLS,
+  PROC_CONTROLS,
+  PROC2_CONTROLS,
+  VMCS_POINTER,
+  VMM_ATTACHED,
+  VMXON_POINTER,
 } from './state.ts';
 import { Transitions } from './transitions.ts';
 import { Vmcs } from './vmcs.ts';
@@ -167,7 +225,8 @@ export class Vmx implements VmxHooks {
     const mask = this.#state[CR0_MASK] as number;
     const shadow = this.#state[CR0_SHADOW] as number;
     const setsPe = (value & mask & ~shadow & CR0_PE) !== 0;
-    if (setsPe || ((value ^ shadow) & mask & 0xe) !== 0) this.#exit(EXIT.controlRegister, LMSW | ((value & 0xffff) << 16));
+    if (setsPe || ((value ^ shadow) & mask & 0xe) !== 0)
+      this.#exit(EXIT.controlRegister, LMSW | ((value & 0xffff) << 16));
     const current = this.#cpu.memory.state[CR0] as number;
     return (((value & ~mask) | (current & mask)) & 0xf) | (current & CR0_PE);
   }
@@ -232,7 +291,8 @@ export class Vmx implements VmxHooks {
     let exits = bit;
     if (vector === PAGE_FAULT) {
       // Mask and match can invert the bitmap's bit (SDM 3C 25.2).
-      const matches = ((S[EVENT_ERROR] as number) & this.vmcs.get(FIELD.pageFaultMask)) === this.vmcs.get(FIELD.pageFaultMatch);
+      const matches =
+        ((S[EVENT_ERROR] as number) & this.vmcs.get(FIELD.pageFaultMask)) === this.vmcs.get(FIELD.pageFaultMatch);
       exits = bit === matches;
     }
     if (!exits) {
@@ -274,7 +334,8 @@ export class Vmx implements VmxHooks {
 
   controlAllowed(n: number, value: number): boolean {
     if (n === 0) {
-      const unrestricted = this.#state[VMX_MODE] === 2 && ((this.#state[PROC2_CONTROLS] as number) & PROC2_UNRESTRICTED) !== 0;
+      const unrestricted =
+        this.#state[VMX_MODE] === 2 && ((this.#state[PROC2_CONTROLS] as number) & PROC2_UNRESTRICTED) !== 0;
       const fixed = unrestricted ? CR0_FIXED0 & ~0x80000001 : CR0_FIXED0;
       return (value & fixed) === fixed;
     }
@@ -282,7 +343,10 @@ export class Vmx implements VmxHooks {
   }
 
   readCapability(index: number): boolean {
-    const value = index === IA32_FEATURE_CONTROL ? ([this.#state[FEATURE_CONTROL] as number, 0] as const) : this.capabilities.msr(index);
+    const value =
+      index === IA32_FEATURE_CONTROL
+        ? ([this.#state[FEATURE_CONTROL] as number, 0] as const)
+        : this.capabilities.msr(index);
     if (value === undefined) return false;
     this.#state[EAX] = value[0];
     this.#state[EDX] = value[1];
@@ -322,4 +386,3 @@ export class Vmx implements VmxHooks {
     if (((this.#state[PROC_CONTROLS] as number) & control) !== 0) this.#exit(reason, qualification);
   }
 }
-

@@ -151,9 +151,11 @@ export class GuestWalk {
     this.#leafAddress = -1;
     switch (this.context[C_MODE]) {
       case MODE_PAE:
-        return this.#walkPae(linear);
+        this.#walkPae(linear);
+        break;
       case MODE_TWO_LEVEL:
-        return this.#walkTwoLevel(linear);
+        this.#walkTwoLevel(linear);
+        break;
       default:
         this.present = true;
         this.level = 2;
@@ -174,8 +176,11 @@ export class GuestWalk {
   /** The error code that the walked access would have natively. */
   errorCode(write: boolean, user: boolean, fetch: boolean): number {
     return (
-      (this.present || this.reserved ? ERROR_P : 0) | (write ? ERROR_W : 0) | (user ? ERROR_U : 0) |
-      (this.reserved ? ERROR_RSVD : 0) | (fetch && this.executeDisable ? ERROR_I : 0)
+      (this.present || this.reserved ? ERROR_P : 0) |
+      (write ? ERROR_W : 0) |
+      (user ? ERROR_U : 0) |
+      (this.reserved ? ERROR_RSVD : 0) |
+      (fetch && this.executeDisable ? ERROR_I : 0)
     );
   }
 

@@ -12,12 +12,36 @@
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import {
-  ENTRY_A, ENTRY_D, ENTRY_G, ENTRY_NX, ENTRY_P, ENTRY_U, ENTRY_W, ERROR_I, ERROR_U, ERROR_W, GuestWalk,
-  MODE_OFF, MODE_PAE, MODE_TWO_LEVEL, tableAddress,
+  ENTRY_A,
+  ENTRY_D,
+  ENTRY_G,
+  ENTRY_NX,
+  ENTRY_P,
+  ENTRY_U,
+  ENTRY_W,
+  ERROR_I,
+  ERROR_U,
+  ERROR_W,
+  GuestWalk,
+  MODE_OFF,
+  MODE_PAE,
+  MODE_TWO_LEVEL,
+  tableAddress,
 } from './guest-walk.ts';
 import {
-  ROLE_CR3_SHIFT, ROLE_DIRECT, ROLE_GLOBAL, ROLE_LEVEL, ROLE_NO_WP, ROLE_NXE, ROLE_PGE, ROLE_QUADRANT_SHIFT, ROLE_TOP,
-  ROLE_TWO_LEVEL, ROLE_UPPER_U, ROLE_UPPER_W, ShadowTables,
+  ROLE_CR3_SHIFT,
+  ROLE_DIRECT,
+  ROLE_GLOBAL,
+  ROLE_LEVEL,
+  ROLE_NO_WP,
+  ROLE_NXE,
+  ROLE_PGE,
+  ROLE_QUADRANT_SHIFT,
+  ROLE_TOP,
+  ROLE_TWO_LEVEL,
+  ROLE_UPPER_U,
+  ROLE_UPPER_W,
+  ShadowTables,
 } from './shadow-tables.ts';
 import type { FaultKind, GuestFrames, ShadowHooks, ShadowOptions } from './types.ts';
 import { TRACE_PAGE_TABLE } from './types.ts';
@@ -28,8 +52,19 @@ const HASH = eventNumber('vmmHash');
 
 /** Counters, in the order of ShadowPaging.counts. */
 const COUNTER_NAMES = [
-  'hiddenFault', 'trueFault', 'tracedStoreFault', 'mmioFault', 'reservedFault', 'shadowStore', 'eagerValidate',
-  'shadowTable', 'shadowReclaim', 'floodDrop', 'traceDowngrade', 'rootSwitch', 'rootNew',
+  'hiddenFault',
+  'trueFault',
+  'tracedStoreFault',
+  'mmioFault',
+  'reservedFault',
+  'shadowStore',
+  'eagerValidate',
+  'shadowTable',
+  'shadowReclaim',
+  'floodDrop',
+  'traceDowngrade',
+  'rootSwitch',
+  'rootNew',
 ] as const;
 const C_HIDDEN = 0;
 const C_TRUE = 1;
@@ -85,14 +120,21 @@ export class ShadowPaging {
     this.guest = new GuestWalk(options.memory, options.ledger, options.frames);
     this.traces = new Uint8Array(options.frames.guestFrames);
     this.#tables = new ShadowTables(
-      options.memory, options.ledger, options.tables, options.tableFrames, options.frames.guestFrames,
+      options.memory,
+      options.ledger,
+      options.tables,
+      options.tableFrames,
+      options.frames.guestFrames,
     );
   }
 
   /** Every array that must be in a snapshot, with a name. */
   arrays(): readonly (readonly [string, Int32Array | Uint8Array | Float64Array])[] {
     return [
-      ...this.#tables.arrays(), ['traces', this.traces], ['context', this.guest.context], ['counts', this.#counts],
+      ...this.#tables.arrays(),
+      ['traces', this.traces],
+      ['context', this.guest.context],
+      ['counts', this.#counts],
       ['stale', this.#stale],
     ];
   }
@@ -227,8 +269,10 @@ export class ShadowPaging {
     const guest = this.guest;
     if (guest.mode === MODE_OFF) return ROLE_DIRECT;
     return (
-      (guest.mode === MODE_TWO_LEVEL ? ROLE_TWO_LEVEL : 0) | (guest.writeProtect ? 0 : ROLE_NO_WP) |
-      (guest.executeDisable ? ROLE_NXE : 0) | (guest.globalPages ? ROLE_PGE : 0)
+      (guest.mode === MODE_TWO_LEVEL ? ROLE_TWO_LEVEL : 0) |
+      (guest.writeProtect ? 0 : ROLE_NO_WP) |
+      (guest.executeDisable ? ROLE_NXE : 0) |
+      (guest.globalPages ? ROLE_PGE : 0)
     );
   }
 
@@ -326,7 +370,7 @@ export class ShadowPaging {
     if (writable && !traced) flags |= ENTRY_W | ENTRY_D;
     const high = !direct && guest.noExecute ? ENTRY_NX : 0;
     const old = tables.low(entry);
-    if (tables.target(entry) !== guest.frame || old !== (((this.#frames.machineFrame(guest.frame) << 12) | flags) | 0)) {
+    if (tables.target(entry) !== guest.frame || old !== ((this.#frames.machineFrame(guest.frame) << 12) | flags | 0)) {
       tables.setLeaf(entry, guest.frame, this.#frames.machineFrame(guest.frame), flags, high);
       if ((old & ENTRY_P) !== 0) this.#hooks.invalidatePage(linear);
     }
@@ -441,8 +485,11 @@ export class ShadowPaging {
     const frame = tableAddress(low, high) / 4096;
     const old = tables.low(entry);
     const valid =
-      (low & (ENTRY_P | ENTRY_A)) === (ENTRY_P | ENTRY_A) && frame < this.#frames.guestFrames &&
-      (high & 0x7ffffff0) === 0 && (high >= 0 || (role & ROLE_NXE) !== 0) && (role & ROLE_NO_WP) === 0;
+      (low & (ENTRY_P | ENTRY_A)) === (ENTRY_P | ENTRY_A) &&
+      frame < this.#frames.guestFrames &&
+      (high & 0x7ffffff0) === 0 &&
+      (high >= 0 || (role & ROLE_NXE) !== 0) &&
+      (role & ROLE_NO_WP) === 0;
     if (!valid) {
       if ((old & ENTRY_P) === 0) return false;
       if (tables.clear(entry)) this.#stale[0] = 1;
@@ -450,7 +497,10 @@ export class ShadowPaging {
     }
     const writable = (low & (ENTRY_W | ENTRY_D)) === (ENTRY_W | ENTRY_D) && this.traces[frame] === 0;
     const flags =
-      ENTRY_P | ENTRY_A | (low & ENTRY_U) | (writable ? ENTRY_W | ENTRY_D : 0) |
+      ENTRY_P |
+      ENTRY_A |
+      (low & ENTRY_U) |
+      (writable ? ENTRY_W | ENTRY_D : 0) |
       ((role & ROLE_PGE) !== 0 ? low & ENTRY_G : 0);
     const machine = this.#frames.machineFrame(frame);
     if (old !== ((machine << 12) | flags | 0) || tables.high(entry) !== (high & ENTRY_NX)) {

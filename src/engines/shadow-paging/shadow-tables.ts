@@ -81,9 +81,18 @@ export class ShadowTables {
   /** All state, for the snapshot. */
   arrays(): readonly (readonly [string, Int32Array | Uint8Array])[] {
     return [
-      ['frame', this.guestFrame], ['role', this.role], ['useless', this.uselessStores], ['backmap', this.backmap],
-      ['hashNext', this.#hashNext], ['used', this.#used], ['referenced', this.#referenced], ['hash', this.#hash],
-      ['parents', this.#parents], ['next', this.#next], ['previous', this.#previous], ['target', this.#target],
+      ['frame', this.guestFrame],
+      ['role', this.role],
+      ['useless', this.uselessStores],
+      ['backmap', this.backmap],
+      ['hashNext', this.#hashNext],
+      ['used', this.#used],
+      ['referenced', this.#referenced],
+      ['hash', this.#hash],
+      ['parents', this.#parents],
+      ['next', this.#next],
+      ['previous', this.#previous],
+      ['target', this.#target],
       ['scalars', this.#scalars],
     ];
   }

@@ -12,8 +12,9 @@
  *   }
  *   shadow.invalidatePage(linear);                          // guest INVLPG
  */
-import type { Ledger } from '../../cost/ledger.ts';
+
 import type { MachineMemory } from '../../core/memory.ts';
+import type { Ledger } from '../../cost/ledger.ts';
 
 /** Where guest-physical memory lies. `FrameMap` is one. */
 export interface GuestFrames {

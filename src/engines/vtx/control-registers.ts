@@ -1,6 +1,19 @@
 /** Control-register exits (SDM 3C 25.1.3): what the guest's MOV to CR0, CR3 and CR4, CLTS and LMSW become. */
 import {
-  CR0_CD, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR4_MCE, CR4_PAE, CR4_PCE, CR4_PGE, CR4_PSE, CR4_TSD, CR4_DE, EFER,
+  CR0_CD,
+  CR0_ET,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR4_DE,
+  CR4_MCE,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_TSD,
+  EFER,
 } from '../../core/state.ts';
 import { PROC_CR3_LOAD, PROC_CR3_STORE } from '../../core/vmx/controls.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
@@ -78,7 +91,8 @@ function setCr4(vmm: Vmm, value: number): boolean {
   if ((value & ~CR4_ALLOWED) !== 0) return false;
   const paging = ((vcpu[V_CR0] as number) & CR0_PG) !== 0;
   if (vmm.shadow !== null && !switchShadow(vmm, vcpu[V_CR3] as number, vcpu[V_CR0] as number, value)) return false;
-  if (vmm.shadow === null && paging && (value & CR4_PAE) !== 0 && !loadPdptes(vmm, vmm.read(FIELD.guestCr3))) return false;
+  if (vmm.shadow === null && paging && (value & CR4_PAE) !== 0 && !loadPdptes(vmm, vmm.read(FIELD.guestCr3)))
+    return false;
   vcpu[V_CR4] = value;
   vmm.write(FIELD.cr4Shadow, value);
   vmm.write(FIELD.guestCr4, realCr4(vmm, value, paging));

@@ -6,7 +6,20 @@
 import type { MachineAddress } from '../../core/address.ts';
 import { STOP_DEADLINE, STOP_MARKER, STOP_REQUESTED, STOP_VM_EXIT } from '../../core/signals.ts';
 import {
-  BUDGET, CR0, CR3, CR4, CYCLES, EBX, ECX, EDX, EFER, INTR, MARKER_CODE, STOP_REQUEST, TLB_TAG, VMX_MODE,
+  BUDGET,
+  CR0,
+  CR3,
+  CR4,
+  CYCLES,
+  EBX,
+  ECX,
+  EDX,
+  EFER,
+  INTR,
+  MARKER_CODE,
+  STOP_REQUEST,
+  TLB_TAG,
+  VMX_MODE,
 } from '../../core/state.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import { ENTRY_FAILURE, EXIT_NAMES } from '../../core/vmx/reasons.ts';
@@ -27,8 +40,19 @@ import { haltedWithInterrupts, noteVectoring, prepareEvents } from './events.ts'
 import { EXIT_HANDLERS, takeHostInterrupt } from './exits.ts';
 import { GUEST_VPID, setUpVmcs } from './setup.ts';
 import {
-  COUNT_ABANDONED, COUNT_EMULATED, COUNT_INJECTED_EXCEPTION, COUNT_INJECTED_INTERRUPT, COUNT_REINJECTED, type Features,
-  GuestKilled, V_CR0, V_CR3, V_CR4, V_HALTED, V_LAUNCHED, Vmm,
+  COUNT_ABANDONED,
+  COUNT_EMULATED,
+  COUNT_INJECTED_EXCEPTION,
+  COUNT_INJECTED_INTERRUPT,
+  COUNT_REINJECTED,
+  type Features,
+  GuestKilled,
+  V_CR0,
+  V_CR3,
+  V_CR4,
+  V_HALTED,
+  V_LAUNCHED,
+  Vmm,
 } from './vmm.ts';
 
 const DISPATCH = eventNumber('vmmDispatch');
@@ -55,7 +79,9 @@ export class VtxEngine implements Engine {
     const guestFrames = options.ramBytes / 4096;
     const vmmFrames = FIXED_FRAMES + (features.ept ? eptFrames(guestFrames) : SHADOW_FRAMES);
     this.machine = new Machine({
-      profile: options.profile, ramBytes: options.ramBytes, machineBytes: options.ramBytes + vmmFrames * 4096,
+      profile: options.profile,
+      ramBytes: options.ramBytes,
+      machineBytes: options.ramBytes + vmmFrames * 4096,
     });
     this.ledger = this.machine.ledger;
     const { machine } = this;
@@ -152,7 +178,9 @@ export class VtxEngine implements Engine {
         case STOP_REQUESTED:
           return { kind: 'exit', status: machine.debugExit.status ?? 0 };
         default:
-          throw new Error(`The processor stopped in the guest ${vmm.vmx.vmcs.get(FIELD.exitReason)} for no reason a VMX guest can cause.`);
+          throw new Error(
+            `The processor stopped in the guest ${vmm.vmx.vmcs.get(FIELD.exitReason)} for no reason a VMX guest can cause.`,
+          );
       }
     }
   }
@@ -204,12 +232,15 @@ export class VtxEngine implements Engine {
     this.ledger.charge(DISPATCH);
     const reason = vmm.read(FIELD.exitReason);
     if ((reason & ENTRY_FAILURE) !== 0) {
-      throw new GuestKilled(`VM entry failed: reason ${reason & 0xffff}, qualification ${vmm.read(FIELD.exitQualification)}.`);
+      throw new GuestKilled(
+        `VM entry failed: reason ${reason & 0xffff}, qualification ${vmm.read(FIELD.exitQualification)}.`,
+      );
     }
     vmm.count(reason & 63);
     noteVectoring(vmm);
     const handler = EXIT_HANDLERS[reason];
-    if (handler === undefined) throw new GuestKilled(`The guest caused exit reason ${reason}, which this VMM never asked for.`);
+    if (handler === undefined)
+      throw new GuestKilled(`The guest caused exit reason ${reason}, which this VMM never asked for.`);
     return handler(vmm, this.#emulator);
   }
 

@@ -41,7 +41,8 @@ export function buildEpt(memory: MachineMemory, frames: FrameMap, identityFrame:
 
 /** A page directory of 4 MB pages that maps every address to itself: paging for a guest that has none yet. */
 export function buildIdentity(memory: MachineMemory, machineFrame: number): void {
-  for (let slot = 0; slot < 1024; slot++) memory.write32((machineFrame * 4096 + 4 * slot) as never, (slot << 22) | 0xe7);
+  for (let slot = 0; slot < 1024; slot++)
+    memory.write32((machineFrame * 4096 + 4 * slot) as never, (slot << 22) | 0xe7);
 }
 
 function set(memory: MachineMemory, table: number, slot: number, frame: number, bits: number): void {

@@ -2,16 +2,22 @@
  * Events into the guest: exceptions that the VMM raises, interrupts from the guest's interrupt controller, and events
  * whose delivery an exit broke off and that must be injected again (SDM 3C 31.7.1).
  */
-import {
-  EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_SOFTWARE, HOST_INTR, INTR,
-} from '../../core/state.ts';
+import { EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_SOFTWARE, HOST_INTR, INTR } from '../../core/state.ts';
 import { INFO_ERROR, INFO_TYPE_SHIFT, INFO_VALID, PROC_INTERRUPT_WINDOW } from '../../core/vmx/controls.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { IF } from '../../isa/eflags.ts';
 import {
-  COUNT_INJECTED_EXCEPTION, COUNT_INJECTED_INTERRUPT, COUNT_REINJECTED, V_INJECT, V_INJECT_ERROR, V_INJECT_LENGTH, V_PROC,
-  V_VECTORING, V_WINDOW, type Vmm,
+  COUNT_INJECTED_EXCEPTION,
+  COUNT_INJECTED_INTERRUPT,
+  COUNT_REINJECTED,
+  V_INJECT,
+  V_INJECT_ERROR,
+  V_INJECT_LENGTH,
+  V_PROC,
+  V_VECTORING,
+  V_WINDOW,
+  type Vmm,
 } from './vmm.ts';
 
 const DEVICE_MODEL = eventNumber('vmmDeviceModel');
@@ -48,7 +54,9 @@ export function injectException(vmm: Vmm, vector: number, error: number, hasErro
     if (first === DOUBLE_FAULT) return false;
     const isContributory = ((CONTRIBUTORY >>> vector) & 1) !== 0;
     const doubles =
-      ((CONTRIBUTORY >>> first) & 1) !== 0 ? isContributory : first === PAGE_FAULT && (isContributory || vector === PAGE_FAULT);
+      ((CONTRIBUTORY >>> first) & 1) !== 0
+        ? isContributory
+        : first === PAGE_FAULT && (isContributory || vector === PAGE_FAULT);
     if (doubles) {
       vector = DOUBLE_FAULT;
       error = 0;

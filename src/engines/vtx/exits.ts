@@ -1,8 +1,19 @@
 /** One handler for each exit reason that this VMM's guest can cause. */
 import { FAULT } from '../../core/signals.ts';
-import { EAX, EBX, ECX, EDX, EFER, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR, HOST_INTR, CR2 } from '../../core/state.ts';
-import { FIELD } from '../../core/vmx/fields.ts';
+import {
+  CR2,
+  EAX,
+  EBX,
+  ECX,
+  EDX,
+  EFER,
+  EVENT_ERROR,
+  EVENT_HAS_ERROR,
+  EVENT_VECTOR,
+  HOST_INTR,
+} from '../../core/state.ts';
 import { INFO_VALID } from '../../core/vmx/controls.ts';
+import { FIELD } from '../../core/vmx/fields.ts';
 import { EXIT } from '../../core/vmx/reasons.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { controlRegisterExit, flushGuest } from './control-registers.ts';
@@ -42,8 +53,17 @@ function handlers(rows: readonly (readonly [reason: number, handler: ExitHandler
 
 /** VMX instructions do not exist for the guest: CPUID does not report VMX. */
 const VMX_INSTRUCTIONS = [
-  EXIT.vmclear, EXIT.vmlaunch, EXIT.vmptrld, EXIT.vmptrst, EXIT.vmread, EXIT.vmresume, EXIT.vmwrite, EXIT.vmxoff,
-  EXIT.vmxon, EXIT.invept, EXIT.invvpid,
+  EXIT.vmclear,
+  EXIT.vmlaunch,
+  EXIT.vmptrld,
+  EXIT.vmptrst,
+  EXIT.vmread,
+  EXIT.vmresume,
+  EXIT.vmwrite,
+  EXIT.vmxoff,
+  EXIT.vmxon,
+  EXIT.invept,
+  EXIT.invvpid,
 ];
 
 export const EXIT_HANDLERS: readonly (ExitHandler | undefined)[] = handlers([
@@ -76,7 +96,8 @@ function nothing(vmm: Vmm): boolean {
 function exception(vmm: Vmm, emulator: Emulator): boolean {
   const { shadow } = vmm;
   const info = vmm.read(FIELD.exitInterruptionInfo);
-  if (shadow === null || (info & 0xff) !== PAGE_FAULT) throw new GuestKilled(`The guest caused exception ${info & 0xff}, which does not exit.`);
+  if (shadow === null || (info & 0xff) !== PAGE_FAULT)
+    throw new GuestKilled(`The guest caused exception ${info & 0xff}, which does not exit.`);
   const error = vmm.read(FIELD.exitInterruptionError);
   const linear = vmm.read(FIELD.exitQualification);
   switch (shadow.handlePageFault(linear, error)) {
@@ -90,7 +111,7 @@ function exception(vmm: Vmm, emulator: Emulator): boolean {
       // The processor was pushing an exception frame, which no instruction emulation can do for it.
       vmm.count(COUNT_ABANDONED);
       if (!shadow.abandon(Math.floor(shadow.faultPhysical / 4096))) {
-        throw new GuestKilled('The guest kernel\'s stack lies in its current page directory.');
+        throw new GuestKilled("The guest kernel's stack lies in its current page directory.");
       }
       return true;
     default:
@@ -211,11 +232,21 @@ function msr(vmm: Vmm, write: boolean): boolean {
     else cpu.system.rdmsr();
   } catch (signal) {
     if (signal !== FAULT) throw signal;
-    return injectException(vmm, state[EVENT_VECTOR] as number, state[EVENT_ERROR] as number, state[EVENT_HAS_ERROR] !== 0);
+    return injectException(
+      vmm,
+      state[EVENT_VECTOR] as number,
+      state[EVENT_ERROR] as number,
+      state[EVENT_HAS_ERROR] !== 0,
+    );
   }
   if (state[EFER] !== efer && vmm.shadow !== null) {
     const { vcpu } = vmm;
-    const root = vmm.shadow.activate(vcpu[V_CR3] as number, vcpu[V_CR0] as number, vcpu[V_CR4] as number, state[EFER] as number);
+    const root = vmm.shadow.activate(
+      vcpu[V_CR3] as number,
+      vcpu[V_CR0] as number,
+      vcpu[V_CR4] as number,
+      state[EFER] as number,
+    );
     if (root >= 0) vmm.write(FIELD.guestCr3, root);
     flushGuest(vmm);
   }

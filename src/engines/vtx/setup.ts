@@ -1,12 +1,40 @@
 /** The VMCS as the VMM first fills it: controls, host state, and the guest's boot state. */
 import {
-  CR0, CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_NE, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR3, CR4, CR4_DE, CR4_MCE, CR4_PAE, CR4_PCE,
-  CR4_PGE, CR4_PSE, CR4_TSD, CR4_VMXE,
+  CR0,
+  CR0_AM,
+  CR0_EM,
+  CR0_ET,
+  CR0_MP,
+  CR0_NE,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR0_WP,
+  CR3,
+  CR4,
+  CR4_DE,
+  CR4_MCE,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_TSD,
+  CR4_VMXE,
 } from '../../core/state.ts';
 import { REVISION } from '../../core/vmx/capabilities.ts';
 import {
-  PIN_EXTERNAL_INTERRUPT, PROC_CR3_LOAD, PROC_CR3_STORE, PROC_HLT, PROC_INVLPG, PROC_IO, PROC_MSR_BITMAPS,
-  PROC_SECONDARY, PROC_TSC_OFFSET, PROC2_EPT, PROC2_UNRESTRICTED, PROC2_VPID,
+  PIN_EXTERNAL_INTERRUPT,
+  PROC_CR3_LOAD,
+  PROC_CR3_STORE,
+  PROC_HLT,
+  PROC_INVLPG,
+  PROC_IO,
+  PROC_MSR_BITMAPS,
+  PROC_SECONDARY,
+  PROC_TSC_OFFSET,
+  PROC2_EPT,
+  PROC2_UNRESTRICTED,
+  PROC2_VPID,
 } from '../../core/vmx/controls.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import { saveGuest } from '../../core/vmx/guest-state.ts';
@@ -65,11 +93,20 @@ export function setUpVmcs(vmm: Vmm, frames: FrameMap, eptPointer: number): void 
   vcpu[V_CR4] = state[CR4] as number;
   saveGuest(vmm.cpu, vmcs);
 
-  const secondary = (features.ept ? PROC2_EPT : 0) | (features.vpid ? PROC2_VPID : 0) | (features.unrestricted ? PROC2_UNRESTRICTED : 0);
+  const secondary =
+    (features.ept ? PROC2_EPT : 0) |
+    (features.vpid ? PROC2_VPID : 0) |
+    (features.unrestricted ? PROC2_UNRESTRICTED : 0);
   const shadowed = features.ept ? 0 : PROC_CR3_LOAD | PROC_CR3_STORE | PROC_INVLPG;
   const pagingOff = features.ept && !features.unrestricted ? PROC_CR3_LOAD | PROC_CR3_STORE : 0;
   vcpu[V_PROC] =
-    capabilities.proc.must | PROC_HLT | PROC_IO | PROC_MSR_BITMAPS | PROC_TSC_OFFSET | shadowed | pagingOff |
+    capabilities.proc.must |
+    PROC_HLT |
+    PROC_IO |
+    PROC_MSR_BITMAPS |
+    PROC_TSC_OFFSET |
+    shadowed |
+    pagingOff |
     (secondary !== 0 ? PROC_SECONDARY : 0);
   const set = (field: number, value: number): void => {
     const error = vmcs.write(field, value);

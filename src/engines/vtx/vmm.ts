@@ -1,8 +1,8 @@
 /** What the parts of the VT-x VMM share: the processor's VMX, the guest's memory, and the virtual CPU's software state. */
 import type { Cpu } from '../../core/cpu.ts';
+import { ESP, REG_STRIDE } from '../../core/state.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import type { Vmx } from '../../core/vmx/vmx.ts';
-import { ESP, REG_STRIDE } from '../../core/state.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { FrameMap } from '../frames.ts';

@@ -17,6 +17,8 @@ beforeEach(() => {
 });
 
 const set = (field: number, bits: number): void => m.write(field, m.read(field) | bits);
+/** Does several things in turn: its arguments. */
+const both = (..._done: unknown[]): void => {};
 const drop = (field: number, bits: number): void => m.write(field, m.read(field) & ~bits);
 
 /** How to break each check of the control fields; a row with two functions is tried on two VMCSs. */
@@ -26,10 +28,10 @@ const BREAK_CONTROLS: Record<string, (() => void)[]> = {
   'secondary controls reserved bits': [() => set(F.procControls2, 1)],
   'CR3-target count': [() => m.write(F.cr3TargetCount, 5)],
   'I/O bitmap addresses': [
-    () => (set(F.procControls, 1 << 25), m.write(F.ioBitmapA, 8)),
-    () => (set(F.procControls, 1 << 25), m.write(F.ioBitmapB + 1, 0x10)),
+    () => both(set(F.procControls, 1 << 25), m.write(F.ioBitmapA, 8)),
+    () => both(set(F.procControls, 1 << 25), m.write(F.ioBitmapB + 1, 0x10)),
   ],
-  'MSR bitmap address': [() => (set(F.procControls, 1 << 28), m.write(F.msrBitmap, 0x800))],
+  'MSR bitmap address': [() => both(set(F.procControls, 1 << 28), m.write(F.msrBitmap, 0x800))],
   'VPID zero': [() => m.write(F.vpid, 0)],
   'EPT pointer': [
     () => m.write(F.eptPointer, (m.read(F.eptPointer) & ~7) | 1),
@@ -39,8 +41,8 @@ const BREAK_CONTROLS: Record<string, (() => void)[]> = {
   ],
   'unrestricted guest needs EPT': [() => drop(F.procControls2, 2)],
   'exit controls reserved bits': [() => m.write(F.exitControls, 0), () => set(F.exitControls, 1 << 9)],
-  'exit MSR-store area': [() => (m.write(F.exitMsrStoreCount, 1), m.write(F.exitMsrStoreAddress, 8))],
-  'exit MSR-load area': [() => (m.write(F.exitMsrLoadCount, 1), m.write(F.exitMsrLoadAddress, 4))],
+  'exit MSR-store area': [() => both(m.write(F.exitMsrStoreCount, 1), m.write(F.exitMsrStoreAddress, 8))],
+  'exit MSR-load area': [() => both(m.write(F.exitMsrLoadCount, 1), m.write(F.exitMsrLoadAddress, 4))],
   'entry controls reserved bits': [() => m.write(F.entryControls, 0), () => set(F.entryControls, 1 << 9)],
   'injection reserved bits': [() => m.write(F.entryInterruptionInfo, VALID | (3 << 8) | (1 << 12))],
   'injection type': [
@@ -57,13 +59,13 @@ const BREAK_CONTROLS: Record<string, (() => void)[]> = {
     () => m.write(F.entryInterruptionInfo, EXTERNAL | (1 << 11)),
   ],
   'injected error code bits': [
-    () => (m.write(F.entryInterruptionInfo, VALID | (3 << 8) | (1 << 11) | 13), m.write(F.entryErrorCode, 0x8000)),
+    () => both(m.write(F.entryInterruptionInfo, VALID | (3 << 8) | (1 << 11) | 13), m.write(F.entryErrorCode, 0x8000)),
   ],
   'injection instruction length': [
     () => m.write(F.entryInterruptionInfo, VALID | (4 << 8) | 0x80),
-    () => (m.write(F.entryInterruptionInfo, VALID | (6 << 8) | 3), m.write(F.entryInstructionLength, 16)),
+    () => both(m.write(F.entryInterruptionInfo, VALID | (6 << 8) | 3), m.write(F.entryInstructionLength, 16)),
   ],
-  'entry MSR-load area': [() => (m.write(F.entryMsrLoadCount, 1), m.write(F.entryMsrLoadAddress, 1))],
+  'entry MSR-load area': [() => both(m.write(F.entryMsrLoadCount, 1), m.write(F.entryMsrLoadAddress, 1))],
 };
 /** Their controls are not built, so the reserved-bit checks before them fail first. */
 const BEHIND_RESERVED = ['NMI-window exiting needs virtual NMIs', 'virtual NMIs need NMI exiting'];
@@ -75,7 +77,7 @@ const BREAK_HOST: Record<string, (() => void)[]> = {
   'host CS null': [() => m.write(F.hostCsSelector, 0)],
   'host TR null': [() => m.write(F.hostTrSelector, 0)],
   'host SS null': [() => m.write(F.hostSsSelector, 0)],
-  'host EFER': [() => (set(F.exitControls, 1 << 21), m.write(F.hostEfer, 0x100))],
+  'host EFER': [() => both(set(F.exitControls, 1 << 21), m.write(F.hostEfer, 0x100))],
 };
 
 const v86 = (): void => {
@@ -101,9 +103,11 @@ function segmentBreakers(): Record<string, (() => void)[]> {
   const rows: Record<string, (() => void)[]> = {};
   for (const [index, name] of SEGMENTS.entries()) {
     const rights = F.guestEsRights + 2 * index;
-    rows[`guest ${name} base in virtual-8086 mode`] = [() => (v86(), m.write(F.guestEsBase + 2 * index, 0x2000))];
-    rows[`guest ${name} limit in virtual-8086 mode`] = [() => (v86(), m.write(F.guestEsLimit + 2 * index, 0xfffff))];
-    rows[`guest ${name} rights in virtual-8086 mode`] = [() => (v86(), m.write(rights, 0x93))];
+    rows[`guest ${name} base in virtual-8086 mode`] = [() => both(v86(), m.write(F.guestEsBase + 2 * index, 0x2000))];
+    rows[`guest ${name} limit in virtual-8086 mode`] = [
+      () => both(v86(), m.write(F.guestEsLimit + 2 * index, 0xfffff)),
+    ];
+    rows[`guest ${name} rights in virtual-8086 mode`] = [() => both(v86(), m.write(rights, 0x93))];
     rows[`guest ${name} type`] = [() => drop(rights, 1)];
     rows[`guest ${name} S`] = [() => drop(rights, 0x10)];
     rows[`guest ${name} present`] = [() => drop(rights, 0x80)];
@@ -113,8 +117,8 @@ function segmentBreakers(): Record<string, (() => void)[]> {
       index === 1
         ? () => set(rights, 0x60)
         : index === 2
-          ? () => (restricted(), set(rights, 0x60), set(F.guestCsRights, 0x60))
-          : () => (restricted(), m.write(F.guestEsSelector + 2 * index, 0x13)),
+          ? () => both(restricted(), set(rights, 0x60), set(F.guestCsRights, 0x60))
+          : () => both(restricted(), m.write(F.guestEsSelector + 2 * index, 0x13)),
     ];
   }
   return rows;
@@ -122,14 +126,14 @@ function segmentBreakers(): Record<string, (() => void)[]> {
 
 const BREAK_GUEST: Record<string, (() => void)[]> = {
   ...segmentBreakers(),
-  'guest CR0': [() => drop(F.guestCr0, 0x20), () => (restricted(), drop(F.guestCr0, 1))],
-  'guest CR0 PG without PE': [() => (set(F.guestCr0, 0x80000000 | 0), drop(F.guestCr0, 1))],
+  'guest CR0': [() => drop(F.guestCr0, 0x20), () => both(restricted(), drop(F.guestCr0, 1))],
+  'guest CR0 PG without PE': [() => both(set(F.guestCr0, 0x80000000 | 0), drop(F.guestCr0, 1))],
   'guest CR4': [() => m.write(F.guestCr4, 0), () => set(F.guestCr4, 1 << 22)],
-  'guest DEBUGCTL': [() => (set(F.entryControls, 4), m.write(F.guestDebugctl, 0x8000))],
-  'guest EFER': [() => (set(F.entryControls, 1 << 15), m.write(F.guestEfer, 0x400))],
+  'guest DEBUGCTL': [() => both(set(F.entryControls, 4), m.write(F.guestDebugctl, 0x8000))],
+  'guest EFER': [() => both(set(F.entryControls, 1 << 15), m.write(F.guestEfer, 0x400))],
   'guest TR selector TI': [() => m.write(F.guestTrSelector, 0x1c)],
-  'guest LDTR selector TI': [() => (m.write(F.guestLdtrRights, 0x82), m.write(F.guestLdtrSelector, 4))],
-  'guest SS RPL equals CS RPL': [() => (restricted(), m.write(F.guestSsSelector, 0x13))],
+  'guest LDTR selector TI': [() => both(m.write(F.guestLdtrRights, 0x82), m.write(F.guestLdtrSelector, 4))],
+  'guest SS RPL equals CS RPL': [() => both(restricted(), m.write(F.guestSsSelector, 0x13))],
   'guest CS unusable': [() => set(F.guestCsRights, 0x10000)],
   'guest TR type': [() => m.write(F.guestTrRights, 0x89)],
   'guest TR S': [() => set(F.guestTrRights, 0x10)],
@@ -141,11 +145,11 @@ const BREAK_GUEST: Record<string, (() => void)[]> = {
   'guest LDTR S': [() => m.write(F.guestLdtrRights, 0x92)],
   'guest LDTR present': [() => m.write(F.guestLdtrRights, 0x02)],
   'guest LDTR rights reserved bits': [() => m.write(F.guestLdtrRights, 0x182)],
-  'guest LDTR granularity': [() => (m.write(F.guestLdtrRights, 0x8082), m.write(F.guestLdtrLimit, 0x10))],
+  'guest LDTR granularity': [() => both(m.write(F.guestLdtrRights, 0x8082), m.write(F.guestLdtrLimit, 0x10))],
   'guest GDTR limit': [() => m.write(F.guestGdtrLimit, 0x10000)],
   'guest IDTR limit': [() => m.write(F.guestIdtrLimit, -1)],
   'guest RFLAGS reserved bits': [() => m.write(F.guestRflags, 0), () => set(F.guestRflags, 0x8000)],
-  'guest RFLAGS VM without PE': [() => (v86(), drop(F.guestCr0, 1))],
+  'guest RFLAGS VM without PE': [() => both(v86(), drop(F.guestCr0, 1))],
   'guest RFLAGS IF for an injected interrupt': [() => m.write(F.entryInterruptionInfo, EXTERNAL)],
   'guest activity state': [() => m.write(F.guestActivity, 2)],
   'guest HLT with SS.DPL': [
@@ -157,25 +161,32 @@ const BREAK_GUEST: Record<string, (() => void)[]> = {
       }
     },
   ],
-  'guest activity with blocking': [() => (m.write(F.guestActivity, 1), set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 1))],
-  'guest activity with injection': [() => (m.write(F.guestActivity, 1), m.write(F.entryInterruptionInfo, VALID | (3 << 8) | 6))],
+  'guest activity with blocking': [
+    () => both(m.write(F.guestActivity, 1), set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 1)),
+  ],
+  'guest activity with injection': [
+    () => both(m.write(F.guestActivity, 1), m.write(F.entryInterruptionInfo, VALID | (3 << 8) | 6)),
+  ],
   'guest interruptibility reserved bits': [() => m.write(F.guestInterruptibility, 0x20)],
-  'guest STI and MOV SS blocking at once': [() => (set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 3))],
+  'guest STI and MOV SS blocking at once': [() => both(set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 3))],
   'guest STI blocking without IF': [() => m.write(F.guestInterruptibility, 1)],
   'guest blocking with an injected interrupt': [
-    () => (set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 1), m.write(F.entryInterruptionInfo, EXTERNAL)),
+    () =>
+      both(set(F.guestRflags, 0x200), m.write(F.guestInterruptibility, 1), m.write(F.entryInterruptionInfo, EXTERNAL)),
   ],
   'guest MOV SS blocking with an injected NMI': [
-    () => (m.write(F.guestInterruptibility, 2), m.write(F.entryInterruptionInfo, VALID | (2 << 8) | 2)),
+    () => both(m.write(F.guestInterruptibility, 2), m.write(F.entryInterruptionInfo, VALID | (2 << 8) | 2)),
   ],
   'guest blocking by SMI': [() => m.write(F.guestInterruptibility, 4)],
   'guest pending debug exceptions reserved bits': [() => m.write(F.guestPendingDebug, 0x10)],
   'VMCS link pointer': [() => m.write(F.vmcsLinkPointer, 0)],
-  'guest PDPTEs': [() => (pae(), m.write(F.guestPdpte1, 3))],
+  'guest PDPTEs': [() => both(pae(), m.write(F.guestPdpte1, 3))],
 };
 
 const firstFailing = (): string | undefined =>
-  [...CONTROL_CHECKS, ...HOST_CHECKS, ...GUEST_CHECKS].find((row) => !row.passes(m.vmx.vmcs, m.vmx.capabilities, m.cpu.memory))?.name;
+  [...CONTROL_CHECKS, ...HOST_CHECKS, ...GUEST_CHECKS].find(
+    (row) => !row.passes(m.vmx.vmcs, m.vmx.capabilities, m.cpu.memory),
+  )?.name;
 const cases = (rows: Record<string, (() => void)[]>): [string, () => void][] =>
   Object.entries(rows).flatMap(([name, breakers]) => breakers.map((breaker): [string, () => void] => [name, breaker]));
 
@@ -201,7 +212,9 @@ describe('control fields: VMfailValid, error 7', () => {
     expect(m.vmx.transitions.enter(true)).toBe(ERROR.controls);
   });
   test('every check has a test', () => {
-    expect(CONTROL_CHECKS.map((row) => row.name).sort()).toEqual([...Object.keys(BREAK_CONTROLS), ...BEHIND_RESERVED].sort());
+    expect(CONTROL_CHECKS.map((row) => row.name).sort()).toEqual(
+      [...Object.keys(BREAK_CONTROLS), ...BEHIND_RESERVED].sort(),
+    );
   });
 });
 

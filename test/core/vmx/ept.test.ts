@@ -35,7 +35,11 @@ describe('[vtx:ept] violations', () => {
     word(LEAF, rights === 0 ? 0 : PAGE | rights);
     expect(runGuest(m, code)).toBe(EXIT.eptViolation);
     expect(m.read(F.exitQualification)).toBe(access | 0x180);
-    expect([m.read(F.guestPhysicalAddress), m.read(F.guestLinearAddress), m.read(F.guestRip)]).toEqual([PAGE, PAGE, 0x100000]);
+    expect([m.read(F.guestPhysicalAddress), m.read(F.guestLinearAddress), m.read(F.guestRip)]).toEqual([
+      PAGE,
+      PAGE,
+      0x100000,
+    ]);
   });
   test('fetch from a page without X', () => {
     word(LEAF, PAGE | 0x33);

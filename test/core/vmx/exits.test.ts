@@ -6,7 +6,16 @@ import { EXIT } from '../../../src/core/vmx/reasons.ts';
 import { NEHALEM } from '../../../src/cost/profiles/nehalem.ts';
 import { SANDY_BRIDGE } from '../../../src/cost/profiles/sandy-bridge.ts';
 import {
-  BITMAP_AT, GUEST_CODE, GUEST_IDT, GUEST_STACK, guestTables, HOST_CODE, reset, runGuest, type VmxCpu, vmxCpu,
+  BITMAP_AT,
+  GUEST_CODE,
+  GUEST_IDT,
+  GUEST_STACK,
+  guestTables,
+  HOST_CODE,
+  reset,
+  runGuest,
+  type VmxCpu,
+  vmxCpu,
 } from '../../support/vmx-cpu.ts';
 
 const unrestricted = vmxCpu(SANDY_BRIDGE);
@@ -63,11 +72,14 @@ describe('[vtx:reasons] [vtx:proc] [vtx:qualifications] instructions that exit',
     expect([m.read(F.guestRip), m.read(F.exitInstructionLength)]).toEqual([GUEST_CODE + start, code.length - start]);
   });
 
-  test.each(INSTRUCTIONS.filter(([, , control]) => control !== ALWAYS))('%s without its control runs on', (_name, code) => {
-    if (code[0] === 0xf4) return;
-    m.write(PROC, m.read(PROC) & ~((1 << 15) | (1 << 16)));
-    expect(runGuest(m, [...code, ...CPUID])).toBe(EXIT.cpuid);
-  });
+  test.each(INSTRUCTIONS.filter(([, , control]) => control !== ALWAYS))(
+    '%s without its control runs on',
+    (_name, code) => {
+      if (code[0] === 0xf4) return;
+      m.write(PROC, m.read(PROC) & ~((1 << 15) | (1 << 16)));
+      expect(runGuest(m, [...code, ...CPUID])).toBe(EXIT.cpuid);
+    },
+  );
 
   test('a fault comes before the exit: HLT at CPL 3 is the guest’s #GP', () => {
     set(PROC, 1 << 7);
@@ -127,7 +139,10 @@ describe('[vtx:cr-classes] CR0 and CR4 masks and shadows', () => {
   test('LMSW exits with its source', () => {
     m.write(F.cr0Mask, 2);
     // mov eax, 3; lmsw ax
-    expect([runGuest(m, [0xb8, 3, 0, 0, 0, 0x0f, 0x01, 0xf0]), qualification()]).toEqual([EXIT.controlRegister, (3 << 4) | (3 << 16)]);
+    expect([runGuest(m, [0xb8, 3, 0, 0, 0, 0x0f, 0x01, 0xf0]), qualification()]).toEqual([
+      EXIT.controlRegister,
+      (3 << 4) | (3 << 16),
+    ]);
   });
   test('a CR3 target does not exit', () => {
     set(PROC, 1 << 15);
@@ -143,7 +158,10 @@ describe('[vtx:pf-filter] exceptions', () => {
     m.write(F.exceptionBitmap, 1 << 13);
     // mov ax, 0x7f8; mov ds, ax: selector outside the GDT
     expect(runGuest(m, [0x66, 0xb8, 0xf8, 7, 0x8e, 0xd8])).toBe(EXIT.exception);
-    expect([m.read(F.exitInterruptionInfo), m.read(F.exitInterruptionError)]).toEqual([VALID | (1 << 11) | (3 << 8) | 13, 0x7f8]);
+    expect([m.read(F.exitInterruptionInfo), m.read(F.exitInterruptionError)]).toEqual([
+      VALID | (1 << 11) | (3 << 8) | 13,
+      0x7f8,
+    ]);
   });
   test('one not in the bitmap is the guest’s', () => {
     put(HANDLER, ...CPUID);
@@ -204,7 +222,11 @@ describe('[vtx:idt-vectoring] events broken off', () => {
     m.cpu.memory.write32((GUEST_IDT + 0x80 * 8 + 4) as never, 0x0e00);
     m.write(F.exceptionBitmap, 1 << 11);
     runGuest(m, [0xcd, 0x80]);
-    expect([m.read(F.idtVectoringInfo), m.read(F.exitInstructionLength), m.read(F.guestRip)]).toEqual([VALID | (4 << 8) | 0x80, 2, GUEST_CODE]);
+    expect([m.read(F.idtVectoringInfo), m.read(F.exitInstructionLength), m.read(F.guestRip)]).toEqual([
+      VALID | (4 << 8) | 0x80,
+      2,
+      GUEST_CODE,
+    ]);
   });
   test('without one the field is not valid', () => {
     runGuest(m, CPUID);
@@ -295,9 +317,14 @@ describe('[vtx:exit-table] state at an exit', () => {
     runGuest(m, [0xbc, 0, 0xf0, 0x17, 0, 0xf9, ...CPUID]);
     expect([m.read(F.guestRsp), m.read(F.guestRflags), m.read(F.guestRip)]).toEqual([0x17f000, 3, GUEST_CODE + 6]);
     const cs = slot.segmentSlot(slot.CS);
-    expect([S[slot.EIP], S[slot.CR4], S[cs + slot.SELECTOR], S[cs + slot.RIGHTS], m.cpu.eflags(), S[slot.VMX_MODE]]).toEqual([
-      HOST_CODE, slot.CR4_VMXE | slot.CR4_PSE, 8, 0xc09b, 2, 1,
-    ]);
+    expect([
+      S[slot.EIP],
+      S[slot.CR4],
+      S[cs + slot.SELECTOR],
+      S[cs + slot.RIGHTS],
+      m.cpu.eflags(),
+      S[slot.VMX_MODE],
+    ]).toEqual([HOST_CODE, slot.CR4_VMXE | slot.CR4_PSE, 8, 0xc09b, 2, 1]);
   });
   test('the guest goes on where it was', () => {
     runGuest(m, [0x43, ...CPUID, 0x43, ...CPUID]);

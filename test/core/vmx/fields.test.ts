@@ -1,7 +1,14 @@
 /** VMCS fields: encodings, VMREAD and VMWRITE of each. */
 import { describe, expect, test } from 'vitest';
 import * as slot from '../../../src/core/state.ts';
-import { FIELD, type FieldName, fieldType, fieldWidth, FIELD_OFFSET, VMCS_BYTES } from '../../../src/core/vmx/fields.ts';
+import {
+  FIELD,
+  FIELD_OFFSET,
+  type FieldName,
+  fieldType,
+  fieldWidth,
+  VMCS_BYTES,
+} from '../../../src/core/vmx/fields.ts';
 import { eventNumber } from '../../../src/cost/event.ts';
 import { PROFILES } from '../../../src/cost/profiles/index.ts';
 import { VMCS_AT, vmxCpu } from '../../support/vmx-cpu.ts';
@@ -59,17 +66,22 @@ describe('[vtx:vmread-vmwrite] VMREAD and VMWRITE', () => {
     expect(vmx.vmcs.address(FIELD.tscOffset)).toBe(7 * 2 ** 32 + 9);
   });
 
-  test.each([0x6fff, 0x0802 | 1, 0x2002 - 0x1000, 0x7fffffff, -1])('encoding 0x%x is unsupported: error 12', (encoding) => {
-    S[2 * EBX] = encoding;
-    expect(execute('vmread')).toEqual({ flags: ZF, error: 12 });
-    expect(execute('vmwrite')).toEqual({ flags: ZF, error: 12 });
-  });
+  test.each([0x6fff, 0x0802 | 1, 0x2002 - 0x1000, 0x7fffffff, -1])(
+    'encoding 0x%x is unsupported: error 12',
+    (encoding) => {
+      S[2 * EBX] = encoding;
+      expect(execute('vmread')).toEqual({ flags: ZF, error: 12 });
+      expect(execute('vmwrite')).toEqual({ flags: ZF, error: 12 });
+    },
+  );
 
   test('fields of EPT and VPID do not exist on a processor without them', () => {
     const old = vmxCpu(PROFILES[0]!);
-    expect(['eptPointer', 'vpid', 'guestPdpte0', 'guestPhysicalAddress'].map((name) => old.vmx.vmcs.has(FIELD[name as FieldName]))).toEqual([
-      false, false, false, false,
-    ]);
+    expect(
+      ['eptPointer', 'vpid', 'guestPdpte0', 'guestPhysicalAddress'].map((name) =>
+        old.vmx.vmcs.has(FIELD[name as FieldName]),
+      ),
+    ).toEqual([false, false, false, false]);
   });
 
   test('each is charged', () => {

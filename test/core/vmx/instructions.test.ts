@@ -33,7 +33,19 @@ const failed = (error: number) => ({ flags: ZF, error });
 const INVALID = { flags: CF, error: 0 };
 const fault = (name: string) => faultOf(machine.cpu, () => machine.vmx.vmxInstruction(name, OPERAND, 0, 0, -1));
 
-const ALL = ['vmcall', 'vmxoff', 'vmptrld', 'vmptrst', 'vmclear', 'vmread', 'vmwrite', 'vmlaunch', 'vmresume', 'invept', 'invvpid'];
+const ALL = [
+  'vmcall',
+  'vmxoff',
+  'vmptrld',
+  'vmptrst',
+  'vmclear',
+  'vmread',
+  'vmwrite',
+  'vmlaunch',
+  'vmresume',
+  'invept',
+  'invvpid',
+];
 
 describe('[vtx:vmfail] faults and failures', () => {
   test.each(ALL)('%s outside VMX operation: #UD', (name) => {
@@ -70,7 +82,11 @@ describe('[vtx:vmxon] VMXON and VMXOFF', () => {
     machine.S[slot.CR0] = (machine.S[slot.CR0] as number) & ~slot.CR0_NE;
     expect(fault('vmxon')).toEqual({ vector: GP, error: 0 });
   });
-  test.each([[VMXON_AT + 4, 0], [0, 0], [VMXON_AT, 1]])('region 0x%x: VMfailInvalid', (region, high) => {
+  test.each([
+    [VMXON_AT + 4, 0],
+    [0, 0],
+    [VMXON_AT, 1],
+  ])('region 0x%x: VMfailInvalid', (region, high) => {
     machine.S[slot.VMX_MODE] = 0;
     expect(execute('vmxon', region, high)).toEqual({ flags: CF, error: 0 });
   });
@@ -83,7 +99,10 @@ describe('[vtx:vmxon] VMXON and VMXOFF', () => {
   });
   test('CR0.NE and CR4.VMXE stay set in VMX operation: #GP(0)', () => {
     const { cpu, S } = machine;
-    expect(faultOf(cpu, () => cpu.system.writeControl(0, (S[slot.CR0] as number) & ~slot.CR0_NE, 0))).toEqual({ vector: GP, error: 0 });
+    expect(faultOf(cpu, () => cpu.system.writeControl(0, (S[slot.CR0] as number) & ~slot.CR0_NE, 0))).toEqual({
+      vector: GP,
+      error: 0,
+    });
     expect(faultOf(cpu, () => cpu.system.writeControl(4, 0, 0))).toEqual({ vector: GP, error: 0 });
   });
 });
@@ -104,7 +123,10 @@ describe('[vtx:vmcs-pointer] VMCLEAR, VMPTRLD, VMPTRST', () => {
   });
   test('VMPTRST stores the pointer', () => {
     execute('vmptrst');
-    expect([machine.cpu.memory.read32(OPERAND as never), machine.cpu.memory.read32((OPERAND + 4) as never)]).toEqual([VMCS_AT, 0]);
+    expect([machine.cpu.memory.read32(OPERAND as never), machine.cpu.memory.read32((OPERAND + 4) as never)]).toEqual([
+      VMCS_AT,
+      0,
+    ]);
   });
 });
 
@@ -208,6 +230,12 @@ describe('[vtx:nested] a hypervisor inside the machine', () => {
     S[slot.EDI] = 0;
     cpu.memory.time[slot.BUDGET] = 1e6;
     cpu.run();
-    expect([S[slot.EDI], S[slot.ESI], S[slot.EAX], S[slot.ACTIVITY], S[slot.VMX_MODE]]).toEqual([1, 1, EXIT.cpuid, 1, 1]);
+    expect([S[slot.EDI], S[slot.ESI], S[slot.EAX], S[slot.ACTIVITY], S[slot.VMX_MODE]]).toEqual([
+      1,
+      1,
+      EXIT.cpuid,
+      1,
+      1,
+    ]);
   });
 });

@@ -62,7 +62,7 @@ class Guest {
   }
   pae(writeProtect = true): number {
     for (let i = 0; i < 2; i++) this.put(PDPT + 8 * i, DIRECTORIES[i]! | P);
-    return this.shadow.activate(PDPT, (CR0_PG | (writeProtect ? CR0_WP : 0)) | 0, CR4_PAE | CR4_PGE, 0);
+    return this.shadow.activate(PDPT, CR0_PG | (writeProtect ? CR0_WP : 0) | 0, CR4_PAE | CR4_PGE, 0);
   }
 }
 
@@ -85,7 +85,12 @@ function reference(guest: Guest, linear: number): Translation | null {
   }
   const entry = guest.word((upper & ~0xfff) + 8 * ((linear >>> 12) & 511));
   if ((entry & P) === 0) return null;
-  return { frame: entry >>> 12, writable: (upper & entry & W) !== 0, user: (upper & entry & U) !== 0, dirty: (entry & D) !== 0 };
+  return {
+    frame: entry >>> 12,
+    writable: (upper & entry & W) !== 0,
+    user: (upper & entry & U) !== 0,
+    dirty: (entry & D) !== 0,
+  };
 }
 
 /** What the shadow tables let the processor do: the walk of SDM 3A 4.4.2, with WP set. */
@@ -112,12 +117,42 @@ function access(guest: Guest, root: number, linear: number, write: boolean, user
   return 'no progress';
 }
 
-const arbitraryEntry = fc.record({ target: fc.integer({ min: 0, max: 40 }), bits: fc.constantFrom(0, P, P | W, P | U, P | W | U, P | W | U | A | D, P | U | A, P | PS | W | U, P | PS | D | W | A) });
+const arbitraryEntry = fc.record({
+  target: fc.integer({ min: 0, max: 40 }),
+  bits: fc.constantFrom(
+    0,
+    P,
+    P | W,
+    P | U,
+    P | W | U,
+    P | W | U | A | D,
+    P | U | A,
+    P | PS | W | U,
+    P | PS | D | W | A,
+  ),
+});
 const slot = fc.constantFrom(0, 1, 5, 511);
 const step = fc.oneof(
-  fc.record({ kind: fc.constant('access' as const), gigabyte: fc.constantFrom(0, 1, 2), directory: slot, page: slot, write: fc.boolean(), user: fc.boolean() }),
-  fc.record({ kind: fc.constant('leaf' as const), table: fc.integer({ min: 0, max: 3 }), page: slot, entry: arbitraryEntry }),
-  fc.record({ kind: fc.constant('upper' as const), table: fc.integer({ min: 0, max: 1 }), page: slot, entry: arbitraryEntry }),
+  fc.record({
+    kind: fc.constant('access' as const),
+    gigabyte: fc.constantFrom(0, 1, 2),
+    directory: slot,
+    page: slot,
+    write: fc.boolean(),
+    user: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant('leaf' as const),
+    table: fc.integer({ min: 0, max: 3 }),
+    page: slot,
+    entry: arbitraryEntry,
+  }),
+  fc.record({
+    kind: fc.constant('upper' as const),
+    table: fc.integer({ min: 0, max: 1 }),
+    page: slot,
+    entry: arbitraryEntry,
+  }),
   fc.record({ kind: fc.constant('reload' as const) }),
 );
 
@@ -128,8 +163,9 @@ describe('[rc:shadow-cache] [rc:hidden-true] random guest tables', () => {
         const guest = new Guest(tableFrames);
         let root = guest.pae();
         for (const s of steps) {
-          if (s.kind === 'reload') root = guest.shadow.activate(PDPT, (CR0_PG | CR0_WP) | 0, CR4_PAE | CR4_PGE, 0);
-          else if (s.kind === 'leaf') guest.store(TABLES[s.table]! + 8 * s.page, ((0x10 + s.entry.target) << 12) | (s.entry.bits & ~PS));
+          if (s.kind === 'reload') root = guest.shadow.activate(PDPT, CR0_PG | CR0_WP | 0, CR4_PAE | CR4_PGE, 0);
+          else if (s.kind === 'leaf')
+            guest.store(TABLES[s.table]! + 8 * s.page, ((0x10 + s.entry.target) << 12) | (s.entry.bits & ~PS));
           else if (s.kind === 'upper') {
             const large = (s.entry.bits & PS) !== 0;
             const target = large ? (s.entry.target & 3) << 21 : TABLES[s.entry.target & 3]!;
@@ -169,7 +205,9 @@ function checkAll(guest: Guest, root: number): void {
         expect(truth).not.toBeNull();
         expect(seen.frame).toBe(machineFrame(truth!.frame));
         expect(!seen.user || truth!.user).toBe(true);
-        expect(!seen.writable || (truth!.writable && truth!.dirty && guest.shadow.traces[truth!.frame] === 0)).toBe(true);
+        expect(!seen.writable || (truth!.writable && truth!.dirty && guest.shadow.traces[truth!.frame] === 0)).toBe(
+          true,
+        );
       }
 }
 
@@ -240,9 +278,9 @@ describe('[rc:root-switch] roots', () => {
     const guest = new Guest();
     const first = guest.pae();
     guest.put(PDPT + 0x20, DIRECTORIES[1] | P);
-    const second = guest.shadow.activate(PDPT + 0x20, (CR0_PG | CR0_WP) | 0, CR4_PAE | CR4_PGE, 0);
+    const second = guest.shadow.activate(PDPT + 0x20, CR0_PG | CR0_WP | 0, CR4_PAE | CR4_PGE, 0);
     expect(second).not.toBe(first);
-    expect(guest.shadow.activate(PDPT, (CR0_PG | CR0_WP) | 0, CR4_PAE | CR4_PGE, 0)).toBe(first);
+    expect(guest.shadow.activate(PDPT, CR0_PG | CR0_WP | 0, CR4_PAE | CR4_PGE, 0)).toBe(first);
     expect(guest.shadow.counters()).toMatchObject({ rootNew: 2, rootSwitch: 3 });
   });
   test('PDPTEs count as they were when CR3 was loaded; reserved bits refuse the load', () => {
@@ -250,10 +288,10 @@ describe('[rc:root-switch] roots', () => {
     const root = guest.pae();
     guest.put(PDPT + 8, 0);
     expect(memory.read32((root + 8) as never) & P).toBe(P);
-    guest.shadow.activate(PDPT, (CR0_PG | CR0_WP) | 0, CR4_PAE | CR4_PGE, 0);
+    guest.shadow.activate(PDPT, CR0_PG | CR0_WP | 0, CR4_PAE | CR4_PGE, 0);
     expect(memory.read32((root + 8) as never) & P).toBe(0);
     guest.put(PDPT, DIRECTORIES[0] | P | 2);
-    expect(guest.shadow.activate(PDPT, (CR0_PG | CR0_WP) | 0, CR4_PAE | CR4_PGE, 0)).toBe(-1);
+    expect(guest.shadow.activate(PDPT, CR0_PG | CR0_WP | 0, CR4_PAE | CR4_PGE, 0)).toBe(-1);
   });
 });
 
@@ -271,8 +309,13 @@ describe('[rc:shadow-details] the rest of the architecture', () => {
     guest.put(0x11000 + 4 * 0x3ff, 0x400000 | P | W | PS);
     guest.put(0x12000 + 4 * 3, 0x30000 | P | W | U);
     guest.put(0x12000 + 4 * 0x203, 0x31000 | P | W | U);
-    const root = guest.shadow.activate(0x11000, (CR0_PG | CR0_WP) | 0, CR4_PSE, 0);
-    for (const [linear, frame] of [[0x3000, 0x30], [0x203000, 0x31], [0xffc05000, 0x405], [0xfffff000, 0x7ff]] as const) {
+    const root = guest.shadow.activate(0x11000, CR0_PG | CR0_WP | 0, CR4_PSE, 0);
+    for (const [linear, frame] of [
+      [0x3000, 0x30],
+      [0x203000, 0x31],
+      [0xffc05000, 0x405],
+      [0xfffff000, 0x7ff],
+    ] as const) {
       expect(access(guest, root, linear, true, false)).toBe('done');
       expect(shadowWalk(root, linear)?.frame).toBe(machineFrame(frame));
     }
@@ -297,7 +340,7 @@ describe('[rc:shadow-details] the rest of the architecture', () => {
     guest.put(TABLES[0] + 8, 0x20000 | P | U);
     guest.put(TABLES[0] + 12, 0x80000000 | 0);
     guest.put(PDPT, DIRECTORIES[0] | P);
-    guest.shadow.activate(PDPT, (CR0_PG | CR0_WP) | 0, CR4_PAE, 0x800);
+    guest.shadow.activate(PDPT, CR0_PG | CR0_WP | 0, CR4_PAE, 0x800);
     expect(guest.shadow.handlePageFault(0x1000, 0x14)).toBe('true');
     expect(guest.shadow.faultError).toBe(0x15);
     expect(guest.shadow.handlePageFault(0x1000, 4)).toBe('hidden');
@@ -364,7 +407,10 @@ test('all state is in the arrays: a copy put back behaves the same', () => {
   const play = (): unknown => {
     for (let i = 0; i < 8; i++) access(guest, root, i << 12, i % 2 === 0, true);
     guest.store(TABLES[0] + 16, 0);
-    return [guest.shadow.counters(), [...memory.ram.subarray(0, 32 * 4096)].reduce((h, b) => Math.imul(h ^ b, 16777619), 1)];
+    return [
+      guest.shadow.counters(),
+      [...memory.ram.subarray(0, 32 * 4096)].reduce((h, b) => Math.imul(h ^ b, 16777619), 1),
+    ];
   };
   const first = play();
   memory.ram.set(ram);

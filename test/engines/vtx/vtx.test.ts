@@ -1,9 +1,7 @@
 /** The vtx engine on the guest image: every variation gives native's answers, exits for its own reasons, and restores. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import {
-  CYCLES, EVENT_CYCLES_TOTAL, INSTRUCTION_CYCLES, RETIRED, RETIRED_CLASSES,
-} from '../../../src/core/state.ts';
+import { CYCLES, EVENT_CYCLES_TOTAL, INSTRUCTION_CYCLES, RETIRED, RETIRED_CLASSES } from '../../../src/core/state.ts';
 import { eventNumber } from '../../../src/cost/event.ts';
 import type { Profile } from '../../../src/cost/profile.ts';
 import { NEHALEM } from '../../../src/cost/profiles/nehalem.ts';
@@ -17,7 +15,11 @@ import { GUESTS, tinyImage } from '../../support/tiny-image.ts';
 const IMAGE = new Uint8Array(readFileSync(new URL('../../../workloads/images/native.elf', import.meta.url)));
 const LIMIT = 1e11;
 
-function boot(definition: EngineDefinition, profile: Profile, variation: readonly string[] = []): { engine: Engine; mailbox: number } {
+function boot(
+  definition: EngineDefinition,
+  profile: Profile,
+  variation: readonly string[] = [],
+): { engine: Engine; mailbox: number } {
   const engine = definition.create({ profile, variation, ramBytes: 16 << 20, image: IMAGE, commandLine: '' });
   const stop = engine.run(LIMIT);
   if (stop.kind !== 'marker' || stop.code !== 1) throw new Error(`no ready marker: ${JSON.stringify(stop)}`);
@@ -47,8 +49,15 @@ function run({ engine, mailbox }: { engine: Engine; mailbox: number }, request: 
     }
     if (stop.code !== 3) continue;
     const after = engine.counters();
-    const counters = Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]));
-    return { checksum: stop.payload[2] >>> 0, console: engine.machine.consoleText(), user: memory.time[RETIRED + 3]! - start, counters };
+    const counters = Object.fromEntries(
+      Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]),
+    );
+    return {
+      checksum: stop.payload[2] >>> 0,
+      console: engine.machine.consoleText(),
+      user: memory.time[RETIRED + 3]! - start,
+      counters,
+    };
   }
 }
 
@@ -62,10 +71,24 @@ function expectBalanced(engine: Engine): void {
 }
 
 const REQUESTS = [
-  'nano/syscall ops=200', 'nano/in ops=200', 'nano/cpuid ops=200', 'nano/divzero ops=100', 'nano/pgfault ops=200',
-  'nano/protfault ops=200', 'nano/ptemod ops=300', 'nano/invlpg ops=200', 'nano/cr3 ops=200', 'nano/segload ops=200',
-  'nano/iret ops=100', 'nano/pushf-popf ops=500', 'nano/cli-sti ops=500', 'nano/sgdt-family ops=200', 'nano/rdtsc ops=200',
-  'nano/timer-irq ops=2', 'nano/hlt-wake ops=2', 'macro/compute/sieve ops=1',
+  'nano/syscall ops=200',
+  'nano/in ops=200',
+  'nano/cpuid ops=200',
+  'nano/divzero ops=100',
+  'nano/pgfault ops=200',
+  'nano/protfault ops=200',
+  'nano/ptemod ops=300',
+  'nano/invlpg ops=200',
+  'nano/cr3 ops=200',
+  'nano/segload ops=200',
+  'nano/iret ops=100',
+  'nano/pushf-popf ops=500',
+  'nano/cli-sti ops=500',
+  'nano/sgdt-family ops=200',
+  'nano/rdtsc ops=200',
+  'nano/timer-irq ops=2',
+  'nano/hlt-wake ops=2',
+  'macro/compute/sieve ops=1',
 ];
 
 const CONFIGURATIONS: [string, Profile, string[]][] = [
@@ -101,7 +124,12 @@ describe('[vtx:gen1] [vtx:exit-table] [vtx:ept] native’s checksums, consoles a
       booted.engine.restore(ready);
       const { checksum, console, user } = run(booted, request);
       const wanted = outcomes.get(request)!;
-      expect({ request, checksum, console, user }).toEqual({ request, checksum: wanted.checksum, console: wanted.console, user: wanted.user });
+      expect({ request, checksum, console, user }).toEqual({
+        request,
+        checksum: wanted.checksum,
+        console: wanted.console,
+        user: wanted.user,
+      });
       expectBalanced(booted.engine);
     }
   });
@@ -123,7 +151,9 @@ describe('what exits, per operation', () => {
   test('system calls, divide errors, CLI and STI do not', () => {
     for (const name of ['nano/syscall', 'nano/divzero', 'nano/cli-sti', 'nano/pushf-popf']) {
       for (const booted of [first, second]) {
-        const total = Object.entries(exits(booted, name)).filter(([key]) => key.startsWith('exit ')).reduce((n, [, v]) => n + v, 0);
+        const total = Object.entries(exits(booted, name))
+          .filter(([key]) => key.startsWith('exit '))
+          .reduce((n, [, v]) => n + v, 0);
         expect({ name, isFew: total < 20 }).toEqual({ name, isFew: true });
       }
     }
@@ -131,7 +161,11 @@ describe('what exits, per operation', () => {
   test('[vtx:proc2] under EPT page faults, CR3 loads, INVLPG and page-table stores do not', () => {
     for (const name of ['nano/pgfault', 'nano/cr3', 'nano/invlpg', 'nano/ptemod']) {
       const counters = exits(second, name);
-      expect({ name, exits: (counters['exit exception'] ?? 0) + (counters['exit invlpg'] ?? 0) + (counters['exit control-register'] ?? 0) }).toEqual({ name, exits: 0 });
+      expect({
+        name,
+        exits:
+          (counters['exit exception'] ?? 0) + (counters['exit invlpg'] ?? 0) + (counters['exit control-register'] ?? 0),
+      }).toEqual({ name, exits: 0 });
     }
   });
   test('[vtx:gen1] over shadow paging each of them does', () => {
@@ -143,7 +177,8 @@ describe('what exits, per operation', () => {
     expect(stores['instruction emulated']).toBe(stores.tracedStoreFault);
   });
   test('[vtx:hlt] [vtx:interrupt-window] a halted guest is woken by its timer', () => {
-    const counters = run((second.engine.restore(snapshots.get(second)!), second), 'nano/hlt-wake ops=8').counters;
+    second.engine.restore(snapshots.get(second)!);
+    const { counters } = run(second, 'nano/hlt-wake ops=8');
     expect(counters['exit hlt']).toBeGreaterThanOrEqual(8);
     expect(counters['interrupt injected']).toBeGreaterThanOrEqual(8);
   });
@@ -169,17 +204,24 @@ test('[vtx:aliases] a variation that takes away what the processor lacks changes
 });
 
 describe('snapshots', () => {
-  test.each([[[]], [['noept']], [['noept', 'novpid']]])('vtx %j: restoring twice gives identical ledgers', (variation) => {
-    const booted = boot(vtx, SANDY_BRIDGE, variation);
-    const ready = booted.engine.snapshot();
-    const results = [1, 2].map(() => {
-      booted.engine.restore(ready);
-      run(booted, 'nano/ptemod ops=200');
-      booted.engine.ledger.fold();
-      return { ledger: [...booted.engine.ledger.counts], hash: booted.engine.machine.hash(), counters: booted.engine.counters() };
-    });
-    expect(results[1]).toEqual(results[0]);
-  });
+  test.each([[[]], [['noept']], [['noept', 'novpid']]])(
+    'vtx %j: restoring twice gives identical ledgers',
+    (variation) => {
+      const booted = boot(vtx, SANDY_BRIDGE, variation);
+      const ready = booted.engine.snapshot();
+      const results = [1, 2].map(() => {
+        booted.engine.restore(ready);
+        run(booted, 'nano/ptemod ops=200');
+        booted.engine.ledger.fold();
+        return {
+          ledger: [...booted.engine.ledger.counts],
+          hash: booted.engine.machine.hash(),
+          counters: booted.engine.counters(),
+        };
+      });
+      expect(results[1]).toEqual(results[0]);
+    },
+  );
   test('a snapshot between exits, at an arbitrary limit, goes on the same way', () => {
     const whole = boot(vtx, SANDY_BRIDGE, ['noept']);
     const ready = whole.engine.snapshot();
@@ -201,7 +243,12 @@ describe('snapshots', () => {
 describe('[vtx:triple] how a guest can end', () => {
   test.each(['', 'noept'])('vtx %s', (variation) => {
     const end = (code: readonly number[]): string => {
-      const options = { profile: SANDY_BRIDGE, variation: variation === '' ? [] : [variation], ramBytes: 4 << 20, commandLine: '' };
+      const options = {
+        profile: SANDY_BRIDGE,
+        variation: variation === '' ? [] : [variation],
+        ramBytes: 4 << 20,
+        commandLine: '',
+      };
       const engine = vtx.create({ ...options, image: tinyImage(code) });
       let stop = engine.run(1e6);
       while (stop.kind === 'marker') stop = engine.run(1e6);
@@ -217,9 +264,17 @@ describe('[vtx:triple] how a guest can end', () => {
 
 describe('[vtx:emulator] accesses outside RAM', () => {
   test.each(['', 'noept'])('vtx %s: a load reads all ones, a jump finds no code', (variation) => {
-    const options = { profile: SANDY_BRIDGE, variation: variation === '' ? [] : [variation], ramBytes: 4 << 20, commandLine: '' };
+    const options = {
+      profile: SANDY_BRIDGE,
+      variation: variation === '' ? [] : [variation],
+      ramBytes: 4 << 20,
+      commandLine: '',
+    };
     // mov eax, [0xfed00000]; mov [0xfed00000], eax; out 0xf4, eax
-    const engine = vtx.create({ ...options, image: tinyImage([0xa1, 0, 0, 0xd0, 0xfe, 0xa3, 0, 0, 0xd0, 0xfe, 0xe7, 0xf4]) });
+    const engine = vtx.create({
+      ...options,
+      image: tinyImage([0xa1, 0, 0, 0xd0, 0xfe, 0xa3, 0, 0, 0xd0, 0xfe, 0xe7, 0xf4]),
+    });
     const stop = engine.run(1e6);
     expect(stop).toMatchObject({ kind: 'exit' });
     expect((stop as { status: number }).status >>> 0).toBe(0xffffffff);
