@@ -49,7 +49,7 @@ export const PUBLISHED: readonly PublishedFigure[] = [
   ...pair('nano/syscall', 2306, 246, 'published for 64-bit syscall/sysret; modelled for int 0x80 and iret'),
   ...pair('nano/in', 216, 15826),
   ...pair('nano/callret', 51, 11, 'the published loop returns through a cold predictor'),
-  ...pair('nano/pgfault', 3927, 11242),
+  ...pair('nano/pgfault', 3927, 11242, 'the fault alone: the handler steps over the instruction', { fix: 'skip' }),
   ...pair('nano/divzero', 3223, 1014),
   ...pair('nano/ptemod', 391, 12733),
   {

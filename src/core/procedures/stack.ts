@@ -3,7 +3,7 @@ import { ARITHMETIC, DF } from '../../isa/eflags.ts';
 import type { Cpu } from '../cpu.ts';
 import { arithmeticFlags, evenParity, setArithmeticFlags } from '../flags.ts';
 import { EMULATION_VIEW, TABLE_ENTRIES, VIEW_SHIFT, VIEW_SUPERVISOR, VIEW_USER } from '../memory.ts';
-import { CPL, EAX, EBP, EFLAGS_SYSTEM, ESP, RIGHTS, RIGHTS_DB, SS, segmentSlot } from '../state.ts';
+import { CPL, EAX, EBP, EFLAGS_SYSTEM, ESP, RIGHTS, RIGHTS_DB, SS, segmentSlot, VMX_MODE } from '../state.ts';
 
 /** LAHF / SAHF move these. */
 const LOW_FLAGS = 0xd5;
@@ -107,7 +107,10 @@ export function stackProcedures(cpu: Cpu) {
     },
     /** PF of the lazy flags: the result's parity, inverted by bit 2 of the mask. */
     parity: (result: number, mask: number): boolean => (evenParity(result) ^ ((mask >> 2) & 1)) !== 0,
-    pause(): void {},
+    /** PAUSE waits for nothing here; in non-root operation it may exit. */
+    pause(): void {
+      if (S[VMX_MODE] === 2) cpu.vmx?.pause();
+    },
     ignore(_linear: number): void {},
   };
 }

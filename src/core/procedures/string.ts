@@ -10,6 +10,7 @@ import { arithmeticFlags } from '../flags.ts';
 import { R_AUX, R_BASE, R_INDEX, R_SCALE, R_TABLE } from '../interpreter/record.ts';
 import { TABLE_ENTRIES } from '../memory.ts';
 import { CYCLES, EAX, ECX, EDI, EDX, EFLAGS_SYSTEM, ESI, FLAG_R, FLAG_X, FLAG_XOR, FLAG_Y } from '../state.ts';
+import { IO_REPEAT, IO_STRING } from '../vmx-hooks.ts';
 
 /** Elements between two event checks. */
 const CHUNK = 128;
@@ -165,6 +166,7 @@ export function stringProcedures(cpu: Cpu, code: Int32Array) {
     if (prefix !== 0 && ((S[ECX] as number) & mask) === 0) return false;
     const step = ((S[EFLAGS_SYSTEM] as number) & DF) !== 0 ? -size : size;
     const port = (S[EDX] as number) & 0xffff;
+    const flags = prefix === 0 ? IO_STRING : IO_STRING | IO_REPEAT;
     if (name === 'ins') {
       const di = (S[EDI] as number) & mask;
       const table = (code[p + R_AUX] as number) >> 3;
@@ -173,11 +175,12 @@ export function stringProcedures(cpu: Cpu, code: Int32Array) {
       if (size === 4) cpu.mmu.loadForUpdate32(linear, table);
       else if (size === 2) cpu.mmu.loadForUpdate16(linear, table);
       else cpu.mmu.loadForUpdate8(linear, table);
-      store(linear, size, cpu.system.portIn(port, size), table);
+      store(linear, size, cpu.system.portIn(port, size, flags, linear), table);
       advance(EDI, step, mask);
     } else {
       const si = (S[ESI] as number) & mask;
-      cpu.system.portOut(port, load(source(p, si, size), size, code[p + R_TABLE] as number), size);
+      const linear = source(p, si, size);
+      cpu.system.portOut(port, load(linear, size, code[p + R_TABLE] as number), size, flags, linear);
       advance(ESI, step, mask);
     }
     charge(p, 1);

@@ -130,14 +130,29 @@ function plain(name: string): Meaning {
   return (b) => b.system(name, []);
 }
 
+/** Tells VMX that the port is an immediate (SDM 3C table 27-5); `IO_IMMEDIATE` of core/vmx-hooks.ts. */
+const PORT_IS_IMMEDIATE = 8;
+
 /** IN / OUT: size is the accumulator's. */
 const inPort: Meaning = (b) => {
   const size = b.size(0);
   const port = b.bind(b.readUnsigned(1));
-  b.setRegister(0, size, b.bind(b.systemCall('portIn', [port, b.constant(size)])));
+  b.setRegister(
+    0,
+    size,
+    b.bind(
+      b.systemCall('portIn', [port, b.constant(size), b.constant(b.isImmediateOperand(1) ? PORT_IS_IMMEDIATE : 0)]),
+    ),
+  );
   b.end();
 };
-const outPort: Meaning = (b) => b.system('portOut', [b.readUnsigned(0), b.readUnsigned(1), b.constant(b.size(1))]);
+const outPort: Meaning = (b) =>
+  b.system('portOut', [
+    b.readUnsigned(0),
+    b.readUnsigned(1),
+    b.constant(b.size(1)),
+    b.constant(b.isImmediateOperand(0) ? PORT_IS_IMMEDIATE : 0),
+  ]);
 
 const readControl: Meaning = (b) => {
   const value = b.bind(b.systemCall('readControl', [b.registerField(), b.rmField()]));
