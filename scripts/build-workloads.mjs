@@ -77,7 +77,9 @@ function files(folder, pattern) {
 }
 
 function sources() {
-  return ['include', 'kernel', 'user', 'nano', 'macro', 'isolation'].flatMap((folder) => files(folder, /\.(c|h|S|lds|inc)$/));
+  return ['include', 'kernel', 'user', 'nano', 'macro', 'isolation'].flatMap((folder) =>
+    files(folder, /\.(c|h|S|lds|inc)$/),
+  );
 }
 
 function compile(source, object, extra) {
@@ -103,7 +105,16 @@ function buildUserPrograms(workloads) {
     blobs.set(source, relative(ROOT, `${base}.bin`).split(sep).join('/'));
     if (existsSync(`${base}.bin`)) continue;
     compile(source, `${base}.o`, ['-DUSER_PROGRAM']);
-    run('ld', [...LINK_FLAGS, '-T', 'workloads/user/user.lds', '-o', `${base}.elf`, support[0], `${base}.o`, support[1]]);
+    run('ld', [
+      ...LINK_FLAGS,
+      '-T',
+      'workloads/user/user.lds',
+      '-o',
+      `${base}.elf`,
+      support[0],
+      `${base}.o`,
+      support[1],
+    ]);
     run('objcopy', ['-O', 'binary', `${base}.elf`, `${base}.bin`]);
   }
   return blobs;
@@ -111,7 +122,10 @@ function buildUserPrograms(workloads) {
 
 function buildImage(arch, name, workloads, blobs) {
   const folder = join(BUILD, name);
-  const kernel = [...files('kernel', /\.[cS]$/).filter((file) => !file.includes('/arch/')), ...files(`kernel/arch/${arch}`, /\.[cS]$/)];
+  const kernel = [
+    ...files('kernel', /\.[cS]$/).filter((file) => !file.includes('/arch/')),
+    ...files(`kernel/arch/${arch}`, /\.[cS]$/),
+  ];
   const objects = [...kernel, ...workloads].map((source) => {
     const object = join(folder, `${nameOf(source)}.o`);
     const blob = blobs.get(source);
@@ -151,7 +165,9 @@ function manifest({ version, images }) {
     compiler: version,
     flags: FLAGS.join(' '),
     linkFlags: LINK_FLAGS.join(' '),
-    images: Object.fromEntries([...images].map(([name, bytes]) => [name, { sha256: sha256(bytes), bytes: bytes.length }])),
+    images: Object.fromEntries(
+      [...images].map(([name, bytes]) => [name, { sha256: sha256(bytes), bytes: bytes.length }]),
+    ),
     sources: sourceHashes(),
   };
 }
@@ -186,16 +202,22 @@ function check() {
   }
   for (const [name, { sha256: expected }] of Object.entries(committed.images)) {
     if (sha256(readFileSync(join(IMAGES, name))) !== expected) {
-      throw new BuildError(`workloads/images/${name} is not the image that the manifest names; run 'npm run build:workloads'.`);
+      throw new BuildError(
+        `workloads/images/${name} is not the image that the manifest names; run 'npm run build:workloads'.`,
+      );
     }
   }
   if (installedCompiler() !== committed.compiler) {
-    console.log(`The sources are those of the manifest; the images were not rebuilt, because that needs ${committed.compiler}.`);
+    console.log(
+      `The sources are those of the manifest; the images were not rebuilt, because that needs ${committed.compiler}.`,
+    );
     return;
   }
   for (const [name, bytes] of build().images) {
     if (sha256(bytes) !== committed.images[name]?.sha256) {
-      throw new BuildError(`workloads/images/${name}, rebuilt from the same sources by the same compiler, comes out different.`);
+      throw new BuildError(
+        `workloads/images/${name}, rebuilt from the same sources by the same compiler, comes out different.`,
+      );
     }
   }
   console.log('The images are what their sources build to.');

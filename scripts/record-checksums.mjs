@@ -30,20 +30,35 @@ class CheckError extends Error {}
 function boot(image, commandLine) {
   const folder = mkdtempSync(join(tmpdir(), 'trivisor-qemu-'));
   const serial = join(folder, 'console.txt');
-  const devices = ['-m', '64', '-serial', `file:${serial}`, '-display', 'none', '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'];
-  const run = spawnSync(QEMU, ['-kernel', join(IMAGES, image), '-append', commandLine, ...devices], { timeout: WALL_LIMIT_MS });
+  const devices = [
+    '-m',
+    '64',
+    '-serial',
+    `file:${serial}`,
+    '-display',
+    'none',
+    '-no-reboot',
+    '-device',
+    'isa-debug-exit,iobase=0xf4,iosize=4',
+  ];
+  const run = spawnSync(QEMU, ['-kernel', join(IMAGES, image), '-append', commandLine, ...devices], {
+    timeout: WALL_LIMIT_MS,
+  });
   const console = run.error === undefined ? readFileSync(serial, 'latin1').replaceAll('\r', '') : '';
   rmSync(folder, { recursive: true, force: true });
   if (run.error?.code === 'ENOENT') return null;
   if (run.status === QEMU_STATUS_OF_SUCCESS) return console;
-  throw new CheckError(`${image} did not end well under QEMU (status ${run.status ?? run.signal}):\n${console}${run.stderr}`);
+  throw new CheckError(
+    `${image} did not end well under QEMU (status ${run.status ?? run.signal}):\n${console}${run.stderr}`,
+  );
 }
 
 /** `<id> ops=<n> checksum=<hex>` or `<id> skipped: <reason>`, by id. */
 function parse(console) {
   const results = {};
   for (const line of console.split('\n').filter((text) => text !== '')) {
-    const [, id, operations, checksum, reason] = /^(\S+) (?:ops=(\d+) checksum=([0-9a-f]{8})|skipped: (.+))$/.exec(line) ?? [];
+    const [, id, operations, checksum, reason] =
+      /^(\S+) (?:ops=(\d+) checksum=([0-9a-f]{8})|skipped: (.+))$/.exec(line) ?? [];
     if (id === undefined) throw new CheckError(`The guest printed what is no result: ${line}`);
     results[id] = reason === undefined ? { ops: Number(operations), checksum } : { skipped: reason };
   }

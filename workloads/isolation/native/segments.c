@@ -5,7 +5,9 @@
 #include "workload.h"
 #include "../attempt.h"
 
-WORKLOAD(run_segments, "isolation/segments", "One use of an unusual segment, gate or return frame.", 1, 1, "isolation", "", "");
+WORKLOAD(run_segments, "isolation/segments", "One read through an unusual segment.", 1, 1, "isolation", "", "");
+WORKLOAD(run_frames, "isolation/frames", "One return frame or selector that must not be accepted.", 1, 1, "isolation", "", "");
+WORKLOAD(run_gate, "isolation/call-gate", "One call through a call gate into ring 0.", 1, 1, "isolation", "", "");
 
 #ifndef USER_PROGRAM
 #define SLOTS 16
@@ -74,7 +76,7 @@ static void try_bases(void)
 	read_through("selector beyond the table, read", SLOTS + 1, 0);
 }
 
-/* Frames that IRET must refuse: code selector, flags, and where it applies stack selector. */
+/* Frames that IRET must refuse, stack segments, and a vector beyond the table. */
 static void try_frames(void)
 {
 	u32 value = 0;
@@ -107,21 +109,35 @@ static void try_gate(void)
 	report("user far call through a call gate of ring 0", 0, "returned");
 }
 
-static u32 run_segments(u32 operations)
+/* Tries it with a table that has room for more. */
+static u32 with_wide_table(void (*attempts)(void))
 {
 	struct table_register old, wide = {sizeof(table) - 1, (u32)table};
-	(void)operations;
 	asm volatile("sgdt %0" : "=m"(old));
 	memcpy(table, (const void *)old.base, old.limit + 1u);
 	asm volatile("lgdt %0" : : "m"(wide), "m"(table));
-
 	attempts_begin();
-	try_bases();
-	try_frames();
-	try_gate();
+	attempts();
 	u32 sum = attempts_end();
-
 	asm volatile("lgdt %0" : : "m"(old));
 	return sum;
+}
+
+static u32 run_segments(u32 operations)
+{
+	(void)operations;
+	return with_wide_table(try_bases);
+}
+
+static u32 run_frames(u32 operations)
+{
+	(void)operations;
+	return with_wide_table(try_frames);
+}
+
+static u32 run_gate(u32 operations)
+{
+	(void)operations;
+	return with_wide_table(try_gate);
 }
 #endif

@@ -8,7 +8,7 @@
 
 WORKLOAD(run_hypercalls, "isolation/hypercalls", "One hypercall that must be refused, or must be made harmless.", 1, 1, "isolation",
 	 "", "");
-WORKLOAD(run_end, "isolation/ring-0-frame", "An iret hypercall to ring 0, which ends the domain.", 1, 1, "isolation",
+WORKLOAD(run_end, "isolation/ring-0-frame", "An iret hypercall to ring 0, which ends the guest.", 1, 1, "isolation",
 	 "really=no:no|yes", "");
 
 #ifndef USER_PROGRAM
@@ -230,7 +230,7 @@ static u32 run_hypercalls(u32 operations)
 static u32 run_end(u32 operations)
 {
 	(void)operations;
-	if (!parameter_choice("really")) return skip("it ends the domain; really=yes does it");
+	if (!parameter_choice("really")) return skip("it ends the guest; really=yes does it");
 	marker_begin(REGION_MEASURED);
 	asm volatile("pushl $2\n\tpushl $0xe008\n\tpushl $1f\n\tjmp hypercall_page + 32 * 23\n1:" : : : "memory");
 	print("iret hypercall to ring 0: returned\n");
