@@ -2,6 +2,7 @@
  * VM-entry checks on guest state, in the SDM's order (SDM 3C 26.3.1). The first that fails ends the entry with a VM
  * exit, reason 33 | bit 31, and the row's exit qualification (SDM 3C 26.8).
  */
+import type { MachineAddress } from '../address.ts';
 import type { MachineMemory } from '../memory.ts';
 import { type Capabilities, CR0_FIXED0, CR0_FIXED1, CR4_FIXED0, CR4_FIXED1 } from './capabilities.ts';
 import { secondary, usesPaePdptes } from './control-checks.ts';
@@ -193,7 +194,8 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
     (v, _c, memory) => {
       if (!usesPaePdptes(v)) return true;
       for (let slot = 0; slot < 4; slot++) {
-        const [low, high] = pdpte(v, slot, memory);
+        const low = pdpteWord(v, 2 * slot, memory);
+        const high = pdpteWord(v, 2 * slot + 1, memory);
         if ((low & 1) !== 0 && ((low & 0x1e6) !== 0 || (high & ~0xf) !== 0)) return false;
       }
       return true;
@@ -202,12 +204,9 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
   ),
 ];
 
-/** PDPTE `slot` as VM entry loads it: from the VMCS under EPT, else from memory at CR3 (SDM 3C 26.3.2.4). */
-export function pdpte(v: Vmcs, slot: number, memory: MachineMemory): readonly [low: number, high: number] {
-  if ((secondary(v) & PROC2_EPT) !== 0) {
-    return [v.get(FIELD.guestPdpte0 + 2 * slot), v.get(FIELD.guestPdpte0 + 2 * slot + 1)];
-  }
-  const at = ((v.get(FIELD.guestCr3) & ~0x1f) >>> 0) + 8 * slot;
-  if (at + 8 > memory.size) return [0, 0];
-  return [memory.read32(at as never) | 0, memory.read32((at + 4) as never) | 0];
+/** Word 0 .. 7 (low, high, low, ...) of the PDPTEs as VM entry loads them: from the VMCS under EPT, else from memory at CR3 (SDM 3C 26.3.2.4). */
+export function pdpteWord(v: Vmcs, word: number, memory: MachineMemory): number {
+  if ((secondary(v) & PROC2_EPT) !== 0) return v.get(FIELD.guestPdpte0 + (word & ~1) + (word & 1));
+  const at = ((v.get(FIELD.guestCr3) & ~0x1f) >>> 0) + 4 * word;
+  return at + 4 <= memory.size ? memory.read32(at as MachineAddress) | 0 : 0;
 }

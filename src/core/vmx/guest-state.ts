@@ -44,7 +44,7 @@ import {
   PROC2_EPT,
 } from './controls.ts';
 import { FIELD } from './fields.ts';
-import { pdpte } from './guest-checks.ts';
+import { pdpteWord } from './guest-checks.ts';
 import { NMI_BLOCKED } from './state.ts';
 import type { Vmcs } from './vmcs.ts';
 
@@ -100,11 +100,7 @@ export function loadGuest(cpu: Cpu, vmcs: Vmcs): void {
   if ((entry & ENTRY_LOAD_DEBUG) !== 0) S[DR7] = vmcs.get(FIELD.guestDr7);
   if ((entry & ENTRY_LOAD_EFER) !== 0) S[EFER] = vmcs.get(FIELD.guestEfer);
   if (((S[CR0] as number) & CR0_PG) !== 0 && ((S[CR4] as number) & CR4_PAE) !== 0) {
-    for (let slot = 0; slot < 4; slot++) {
-      const [low, high] = pdpte(vmcs, slot, cpu.memory);
-      S[PDPTE + 2 * slot] = low;
-      S[PDPTE + 2 * slot + 1] = high;
-    }
+    for (let word = 0; word < 8; word++) S[PDPTE + word] = pdpteWord(vmcs, word, cpu.memory);
   }
   const blocked = vmcs.get(FIELD.guestInterruptibility);
   S[SHADOW] = (blocked & BLOCKED_STI) !== 0 ? 1 : (blocked & BLOCKED_MOV_SS) !== 0 ? 2 : 0;

@@ -12,6 +12,22 @@
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import {
+  COUNT_DOWNGRADE,
+  COUNT_FLOOD,
+  COUNT_HIDDEN,
+  COUNT_MMIO,
+  COUNT_NEW_ROOT,
+  COUNT_RECLAIM,
+  COUNT_RESERVED,
+  COUNT_STORE,
+  COUNT_SWITCH,
+  COUNT_TABLE,
+  COUNT_TRACED,
+  COUNT_TRUE,
+  ShadowCounts,
+} from './counts.ts';
+import { EntryUpdate } from './entry-update.ts';
+import {
   ENTRY_A,
   ENTRY_D,
   ENTRY_G,
@@ -47,38 +63,7 @@ import type { FaultKind, GuestFrames, ShadowHooks, ShadowOptions } from './types
 import { TRACE_PAGE_TABLE } from './types.ts';
 
 const READ_ENTRY = eventNumber('shadowReadEntry');
-const WALK_GUEST = eventNumber('shadowWalkGuest');
 const HASH = eventNumber('vmmHash');
-
-/** Counters, in the order of ShadowPaging.counts. */
-const COUNTER_NAMES = [
-  'hiddenFault',
-  'trueFault',
-  'tracedStoreFault',
-  'mmioFault',
-  'reservedFault',
-  'shadowStore',
-  'eagerValidate',
-  'shadowTable',
-  'shadowReclaim',
-  'floodDrop',
-  'traceDowngrade',
-  'rootSwitch',
-  'rootNew',
-] as const;
-const C_HIDDEN = 0;
-const C_TRUE = 1;
-const C_TRACED = 2;
-const C_MMIO = 3;
-const C_RESERVED = 4;
-const C_STORE = 5;
-const C_EAGER = 6;
-const C_TABLE = 7;
-const C_RECLAIM = 8;
-const C_FLOOD = 9;
-const C_DOWNGRADE = 10;
-const C_SWITCH = 11;
-const C_NEW_ROOT = 12;
 
 /** The guest frame that stands for "no guest table" under the VMM's own top level-2 table. */
 const NO_FRAME = -1;
@@ -102,7 +87,8 @@ export class ShadowPaging {
   readonly #topStart: number;
   readonly #flood1: number;
   readonly #flood2: number;
-  readonly #counts: Float64Array = new Float64Array(COUNTER_NAMES.length);
+  readonly #counts = new ShadowCounts();
+  readonly #update: EntryUpdate;
   /** [0]: the processor may hold a writable translation that no shadow entry has any more. */
   readonly #stale: Uint8Array = new Uint8Array(1);
 
@@ -126,6 +112,16 @@ export class ShadowPaging {
       options.tableFrames,
       options.frames.guestFrames,
     );
+    this.#update = new EntryUpdate({
+      tables: this.#tables,
+      guest: this.guest,
+      ledger: options.ledger,
+      frames: options.frames,
+      traces: this.traces,
+      stale: this.#stale,
+      counts: this.#counts,
+      firstVmmSlot: options.top?.firstSlot ?? SLOTS,
+    });
   }
 
   /** Every array that must be in a snapshot, with a name. */
@@ -134,15 +130,13 @@ export class ShadowPaging {
       ...this.#tables.arrays(),
       ['traces', this.traces],
       ['context', this.guest.context],
-      ['counts', this.#counts],
+      ['counts', this.#counts.values],
       ['stale', this.#stale],
     ];
   }
 
   counters(): Record<string, number> {
-    const result: Record<string, number> = {};
-    for (const [index, name] of COUNTER_NAMES.entries()) result[name] = this.#counts[index] as number;
-    return result;
+    return this.#counts.byName();
   }
 
   /** Machine address of the current shadow root (a PDPT). */
@@ -157,7 +151,7 @@ export class ShadowPaging {
    */
   activate(cr3: number, cr0: number, cr4: number, efer: number): number {
     if (!this.guest.load(cr3, cr0, cr4, efer)) return -1;
-    this.#count(C_SWITCH);
+    this.#counts.add(COUNT_SWITCH);
     const tables = this.#tables;
     const mode = this.guest.mode;
     const common = this.#commonRole();
@@ -166,7 +160,7 @@ export class ShadowPaging {
     let root = tables.find(frame, role);
     if (root < 0) {
       root = this.#allocate(frame, role);
-      this.#count(C_NEW_ROOT);
+      this.#counts.add(COUNT_NEW_ROOT);
     }
     tables.root = root;
     for (let slot = 0; slot < 4; slot++) this.#linkRootSlot(root, slot, common);
@@ -185,22 +179,22 @@ export class ShadowPaging {
     guest.walk(linear);
     if (!guest.allows(write, user, fetch)) {
       this.faultError = guest.errorCode(write, user, fetch);
-      this.#count(C_TRUE);
+      this.#counts.add(COUNT_TRUE);
       return 'true';
     }
     guest.setAccessed(write);
     const frame = guest.frame;
     this.faultPhysical = frame * 4096 + (linear & 0xfff);
     if (linear >>> 0 >= this.#topStart) {
-      this.#count(C_RESERVED);
+      this.#counts.add(COUNT_RESERVED);
       return 'reserved';
     }
     if (frame >= this.#frames.guestFrames) {
-      this.#count(C_MMIO);
+      this.#counts.add(COUNT_MMIO);
       return 'mmio';
     }
     const traced = this.#fill(linear, write, user);
-    this.#count(traced ? C_TRACED : C_HIDDEN);
+    this.#counts.add(traced ? COUNT_TRACED : COUNT_HIDDEN);
     return traced ? 'traced' : 'hidden';
   }
 
@@ -233,7 +227,7 @@ export class ShadowPaging {
     this.traces[frame] = kinds | kind;
     if (kinds !== 0) return;
     const changed = this.#tables.downgrade(frame);
-    this.#count(C_DOWNGRADE, changed);
+    this.#counts.add(COUNT_DOWNGRADE, changed);
     if (changed === 0 && this.#stale[0] === 0) return;
     this.#stale[0] = 0;
     this.#hooks.flush();
@@ -258,10 +252,6 @@ export class ShadowPaging {
   /** Ends a trace. Mappings stay read-only until a store to them takes a hidden fault. */
   untrace(frame: number, kind: number): void {
     this.traces[frame] = (this.traces[frame] as number) & ~kind;
-  }
-
-  #count(counter: number, times = 1): void {
-    this.#counts[counter] = (this.#counts[counter] as number) + times;
   }
 
   /** Role bits that every table of the current address space shares. */
@@ -312,11 +302,11 @@ export class ShadowPaging {
     const tables = this.#tables;
     let table = tables.allocate(frame, role);
     if (table < 0) {
-      this.#count(C_RECLAIM);
+      this.#counts.add(COUNT_RECLAIM);
       this.#release(tables.victim());
       table = tables.allocate(frame, role);
     }
-    this.#count(C_TABLE);
+    this.#counts.add(COUNT_TABLE);
     // PDPTEs are read only by a CR3 load, so a root's own frame needs no trace.
     if ((role & ROLE_DIRECT) === 0 && (role & ROLE_LEVEL) !== 3) this.trace(frame, TRACE_PAGE_TABLE);
     if ((role & ROLE_TOP) !== 0) this.#top?.fill(tables.address(table));
@@ -420,7 +410,7 @@ export class ShadowPaging {
   /** A guest page table was stored to: bring every shadow of the entry up to date, or give the shadow up. */
   #storedTable(frame: number, offset: number, size: number): void {
     const tables = this.#tables;
-    this.#count(C_STORE);
+    this.#counts.add(COUNT_STORE);
     this.#ledger.charge(HASH);
     let table = tables.nextShadow(frame, -1);
     while (table >= 0) {
@@ -428,86 +418,17 @@ export class ShadowPaging {
       const role = tables.role[table] as number;
       const level = role & ROLE_LEVEL;
       if (level !== 3) {
-        const useful = this.#updateEntries(table, role, offset, size);
+        const useful = this.#update.entries(table, offset, size);
         const useless = useful ? 0 : (tables.uselessStores[table] as number) + 1;
         tables.uselessStores[table] = useless;
         const oddStore = size < 4 || (offset & 3) !== 0;
         const limit = level === 1 ? this.#flood1 : this.#flood2;
         if (!tables.inRoot(table) && (oddStore || useless >= limit || !tables.hasParents(table))) {
-          this.#count(C_FLOOD);
+          this.#counts.add(COUNT_FLOOD);
           this.#release(table);
         }
       }
       table = next;
     }
-  }
-
-  /** Revalidates the entries that bytes offset .. offset+size-1 touch. True if a present shadow entry was or is there. */
-  #updateEntries(table: number, role: number, offset: number, size: number): boolean {
-    let useful = false;
-    const twoLevel = (role & ROLE_TWO_LEVEL) !== 0;
-    const shift = twoLevel ? 2 : 3;
-    const quadrant = (role >>> ROLE_QUADRANT_SHIFT) & 3;
-    const last = Math.min(offset + size - 1, 0xfff) >>> shift;
-    for (let index = offset >>> shift; index <= last; index++) {
-      if ((role & ROLE_LEVEL) === 1) {
-        if (twoLevel && index >>> 9 !== quadrant) continue;
-        useful = this.#updateLeaf(table, role, index) || useful;
-      } else if (!twoLevel) useful = this.#dropUpper(table, role, index) || useful;
-      else if (index >>> 8 === quadrant) {
-        useful = this.#dropUpper(table, role, 2 * (index & 255)) || useful;
-        useful = this.#dropUpper(table, role, 2 * (index & 255) + 1) || useful;
-      }
-    }
-    return useful;
-  }
-
-  /** Level 2: the child is looked up again at the next fault. */
-  #dropUpper(table: number, role: number, slot: number): boolean {
-    const entry = table * SLOTS + slot;
-    if ((role & ROLE_TOP) !== 0 && this.#top !== undefined && slot >= this.#top.firstSlot) return true;
-    this.#ledger.charge(READ_ENTRY);
-    if (this.#tables.target(entry) < 0) return false;
-    this.#tables.clear(entry);
-    this.#stale[0] = 1;
-    return true;
-  }
-
-  /** Level 1: eager validation, if the guest's entry has its A bit (else the first access must fault to set it). */
-  #updateLeaf(table: number, role: number, index: number): boolean {
-    const tables = this.#tables;
-    const entry = table * SLOTS + (index & 511);
-    const twoLevel = (role & ROLE_TWO_LEVEL) !== 0;
-    const address = (tables.guestFrame[table] as number) * 4096 + index * (twoLevel ? 4 : 8);
-    this.#ledger.charge(WALK_GUEST);
-    const low = this.guest.readWord(address);
-    const high = twoLevel ? 0 : this.guest.readWord(address + 4);
-    const frame = tableAddress(low, high) / 4096;
-    const old = tables.low(entry);
-    const valid =
-      (low & (ENTRY_P | ENTRY_A)) === (ENTRY_P | ENTRY_A) &&
-      frame < this.#frames.guestFrames &&
-      (high & 0x7ffffff0) === 0 &&
-      (high >= 0 || (role & ROLE_NXE) !== 0) &&
-      (role & ROLE_NO_WP) === 0;
-    if (!valid) {
-      if ((old & ENTRY_P) === 0) return false;
-      if (tables.clear(entry)) this.#stale[0] = 1;
-      return true;
-    }
-    const writable = (low & (ENTRY_W | ENTRY_D)) === (ENTRY_W | ENTRY_D) && this.traces[frame] === 0;
-    const flags =
-      ENTRY_P |
-      ENTRY_A |
-      (low & ENTRY_U) |
-      (writable ? ENTRY_W | ENTRY_D : 0) |
-      ((role & ROLE_PGE) !== 0 ? low & ENTRY_G : 0);
-    const machine = this.#frames.machineFrame(frame);
-    if (old !== ((machine << 12) | flags | 0) || tables.high(entry) !== (high & ENTRY_NX)) {
-      if ((old & ENTRY_W) !== 0) this.#stale[0] = 1;
-      tables.setLeaf(entry, frame, machine, flags, high & ENTRY_NX);
-      this.#count(C_EAGER);
-    }
-    return true;
   }
 }

@@ -184,6 +184,45 @@ describe('what exits, per operation', () => {
   });
 });
 
+describe('[vtx:idt-vectoring] an event whose frame takes a hidden fault is injected again', () => {
+  const word = (value: number): number[] => [value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24];
+  const store = (address: number, value: number): number[] => [0xc7, 0x05, ...word(address), ...word(value)];
+  const START = 0x100060;
+  /** Sets up a GDT and an IDT, moves the stack to a page never touched, executes `trap`; its handler exits with the saved EIP. */
+  function guest(trap: readonly number[]): { image: Uint8Array; trapAt: number } {
+    const body = (handler: number): number[] => [
+      ...store(0x140008, 0x0000ffff),
+      ...store(0x14000c, 0x00cf9b00),
+      ...store(0x141030, 0x80000 | (handler & 0xffff)),
+      ...store(0x141034, (handler & 0xffff0000) | 0x8e00),
+      ...store(0x142000, 0x0000000f),
+      ...store(0x142004, 0x14),
+      ...store(0x142008, 0x100007ff),
+      ...store(0x14200c, 0x14),
+      ...[0x0f, 0x01, 0x15, ...word(0x142000), 0x0f, 0x01, 0x1d, ...word(0x142008)],
+      ...[0xbc, ...word(0x300000)],
+    ];
+    const trapAt = START + body(0).length;
+    const handler = trapAt + trap.length;
+    return { image: tinyImage([...body(handler), ...trap, 0x8b, 0x04, 0x24, 0xe7, 0xf4]), trapAt };
+  }
+  test.each([
+    ['an exception', [0x0f, 0x0b], 0],
+    ['a software interrupt', [0xcd, 0x06], 2],
+  ] as const)('%s', (_name, trap, advance) => {
+    const { image, trapAt } = guest(trap);
+    for (const [variation, reinjected] of [
+      [[], 0],
+      [['noept'], 1],
+      [['noept', 'novpid'], 1],
+    ] as const) {
+      const engine = vtx.create({ profile: SANDY_BRIDGE, variation, ramBytes: 4 << 20, commandLine: '', image });
+      expect(engine.run(1e6)).toEqual({ kind: 'exit', status: trapAt + advance });
+      expect(engine.counters()).toMatchObject({ 'event reinjected': reinjected, 'exception injected': 0 });
+    }
+  });
+});
+
 test('[vtx:userspace-io] device exits pay the way to the user half and back', () => {
   const transition = eventNumber('hostUserTransition');
   const counts = [[], ['userspace-io']].map((variation) => {
