@@ -21,6 +21,8 @@ export const VIEWS = 5;
 /** Entries of one table. A view's read table starts at `view << VIEW_SHIFT`, its write table TABLE_ENTRIES later. */
 export const TABLE_ENTRIES = 1 << 20;
 export const VIEW_SHIFT = 21;
+/** Or-ed into the table that a slow path is given: an access through SS, whose limit violation is #SS and not #GP. */
+export const STACK_ACCESS = 1;
 /** A fast-table entry that always takes the slow path. A valid entry has its low 12 bits clear. */
 export const SLOW_ENTRY = 0xfff;
 

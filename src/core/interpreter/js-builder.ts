@@ -7,7 +7,7 @@
 import { CF, ZF } from '../../isa/eflags.ts';
 import type { Instruction, OperandCode } from '../../isa/instruction.ts';
 import type { Builder, Size } from '../../isa/semantics/builder.ts';
-import { TABLE_ENTRIES } from '../memory.ts';
+import { STACK_ACCESS, TABLE_ENTRIES } from '../memory.ts';
 import * as state from '../state.ts';
 import {
   END_BLOCK,
@@ -263,7 +263,7 @@ export class JsBuilder implements Builder<Expression> {
     this.#pending = { linear, entry, size };
     const value = this.#name();
     this.#emit(
-      `const ${value}=${this.#slow(entry, linear, size)}?${signed(`M.loadForUpdate${8 * size}(${linear},${table})`, size)}:${fastLoad(`${linear}+${entry}|0`, size)};`,
+      `const ${value}=${this.#slow(entry, linear, size)}?${signed(`M.loadForUpdate${8 * size}(${linear},${this.#operandSlowTable()})`, size)}:${fastLoad(`${linear}+${entry}|0`, size)};`,
     );
     return value;
   }
@@ -286,7 +286,7 @@ export class JsBuilder implements Builder<Expression> {
     if (pending !== null) {
       const { linear, entry } = pending;
       this.#emit(
-        `if(${this.#slow(entry, linear, size)})M.storeUpdated${8 * size}(${linear},${value},${table});else ${fastStore(`${linear}+${entry}|0`, value, size)};`,
+        `if(${this.#slow(entry, linear, size)})M.storeUpdated${8 * size}(${linear},${value},${this.#operandSlowTable()});else ${fastStore(`${linear}+${entry}|0`, value, size)};`,
       );
       return;
     }
@@ -298,22 +298,33 @@ export class JsBuilder implements Builder<Expression> {
   #slow(entry: string, linear: string, size: Size): string {
     return size === 1 ? `(${entry}&4095)!==0` : `(${entry}&4095)+(${linear}&4095)>${4096 - size}`;
   }
-  #loadAt(linear: string, table: string, size: Size): Expression {
+  /** What a slow path is told: the view, and whether the access is through SS, whose limit violation is #SS. */
+  #operandSlowTable(): string {
+    const aux = this.#field(R_AUX);
+    return `${this.#field(R_TABLE)}|${aux}>>1&~${aux}&${STACK_ACCESS}`;
+  }
+  #loadAt(linear: string, table: string, size: Size, slowTable: string = this.#operandSlowTable()): Expression {
     this.#leaving();
     const entry = this.#name();
     const value = this.#name();
     this.#emit(`const ${entry}=F[${table}+(${linear}>>>12)];`);
     this.#emit(
-      `const ${value}=${this.#slow(entry, linear, size)}?${signed(`M.load${8 * size}(${linear},${table})`, size)}:${fastLoad(`${linear}+${entry}|0`, size)};`,
+      `const ${value}=${this.#slow(entry, linear, size)}?${signed(`M.load${8 * size}(${linear},${slowTable})`, size)}:${fastLoad(`${linear}+${entry}|0`, size)};`,
     );
     return value;
   }
-  #store(linear: string, table: string, value: Expression, size: Size): void {
+  #store(
+    linear: string,
+    table: string,
+    value: Expression,
+    size: Size,
+    slowTable: string = this.#operandSlowTable(),
+  ): void {
     this.#leaving();
     const entry = this.#name();
     this.#emit(`const ${entry}=F[${table}+${TABLE_ENTRIES}+(${linear}>>>12)];`);
     this.#emit(
-      `if(${this.#slow(entry, linear, size)})M.store${8 * size}(${linear},${value},${table});else ${fastStore(`${linear}+${entry}|0`, value, size)};`,
+      `if(${this.#slow(entry, linear, size)})M.store${8 * size}(${linear},${value},${slowTable});else ${fastStore(`${linear}+${entry}|0`, value, size)};`,
     );
   }
   #loadOperand(size: Size): Expression {
@@ -498,7 +509,7 @@ export class JsBuilder implements Builder<Expression> {
     this.#leaving();
     if (this.#form.stack === 'checked') return this.bind(signed(`P.stackLoad(${offset},${size})`, size));
     const linear = this.bind(`S[${state.ESP}]+${offset}|0`);
-    return this.#loadAt(linear, this.#stackTable(), size);
+    return this.#loadAt(linear, this.#stackTable(), size, `${this.#stackTable()}|${STACK_ACCESS}`);
   }
   stackStore(offset: number, size: Size, value: Expression): void {
     this.#leaving();
@@ -508,7 +519,7 @@ export class JsBuilder implements Builder<Expression> {
       return;
     }
     const linear = this.bind(`S[${state.ESP}]+(${offset})|0`);
-    this.#store(linear, this.#stackTable(), value, size);
+    this.#store(linear, this.#stackTable(), value, size, `${this.#stackTable()}|${STACK_ACCESS}`);
   }
   #stackTable(): string {
     return this.#form.memory === 'none' ? this.#field(R_TABLE) : `(${this.#field(R_AUX)}>>3)`;

@@ -7,8 +7,8 @@ import { eventNumber } from '../../cost/event.ts';
 import type { MachineAddress } from '../address.ts';
 import type { MemoryPort } from '../buses.ts';
 import type { Cpu } from '../cpu.ts';
-import { EMULATION_VIEW, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from '../memory.ts';
-import { GP, PAGE_FAULT, raise, raiseWithError, UD } from '../signals.ts';
+import { EMULATION_VIEW, STACK_ACCESS, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from '../memory.ts';
+import { GP, PAGE_FAULT, raise, raiseWithError, SS_FAULT, UD } from '../signals.ts';
 import {
   CPL,
   CR0,
@@ -326,8 +326,7 @@ export class Mmu {
   #address(linear: number, bytes: number, write: boolean, table: number): number {
     const view = table >>> VIEW_SHIFT;
     if ((view & VIEW_TRUNCATED) !== 0 && (linear >>> 0) + bytes - 1 > this.truncatedLimit) {
-      // A handler does not tell which segment it used: a stack access is reported as #GP too, not as #SS.
-      raiseWithError(this.#state, GP, 0);
+      raiseWithError(this.#state, (table & STACK_ACCESS) !== 0 ? SS_FAULT : GP, 0);
     }
     const page = linear >>> 12;
     if (this.#identity()) {
