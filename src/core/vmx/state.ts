@@ -39,6 +39,5 @@ export const EPT_ROOT = 158;
 export const GUEST_CR2 = 159;
 /** What the fast tables were last projected under in non-root operation: tag, EPT root, CR0, CR4, EFER. */
 export const LAST_CONTEXT = 164;
-export const LAST_CONTEXT_WORDS = 5;
 /** Guest blocking by NMI. */
 export const NMI_BLOCKED = 170;
