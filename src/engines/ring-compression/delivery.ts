@@ -171,8 +171,8 @@ function push(m: Monitor, values: readonly number[], base: number, limit: number
   m.state[ESP] = top;
 }
 
-/** From direct execution to ring 0: the stack of the guest's TSS. */
-function enterInner(m: Monitor, frame: readonly number[], external: number): void {
+/** From direct execution to ring 0: pushes `frame`, lowest address first, below the old SS:ESP on the stack of the guest's TSS. */
+export function enterInner(m: Monitor, frame: readonly number[], external: number): void {
   const { v, guest, segments, state } = m;
   const tr = v[V_TR] as number;
   if ((v[V_TSS_LIMIT] as number) >>> 0 < 11) raiseWithError(state, TS, (tr & ~3) | external);

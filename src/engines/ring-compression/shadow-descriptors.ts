@@ -3,7 +3,7 @@
  * most in translated code are the processor's own work. A mirrored descriptor has DPL 0 raised to 1, its accessed bit
  * set, and its limit cut below the VMM. Guest tables are traced; the VMM's own entries lie in the last GDT slots.
  *
- * Not mirrored: gates and system descriptors (a far call through a guest call gate is #GP), expand-down segments.
+ * Not mirrored: gates and system descriptors; a far call through a guest call gate comes to the VMM as #GP.
  */
 import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
@@ -25,6 +25,7 @@ const CODE = 0x800;
 /** Conforming for code, expand-down for data. */
 const CONFORMING = 0x400;
 const ACCESSED = 0x100;
+const BIG = 0x400000;
 const GRANULARITY = 0x800000;
 const DPL_SHIFT = 13;
 
@@ -46,13 +47,16 @@ export function descriptorRights(high: number): number {
 export function shadowDescriptor(low: number, high: number): readonly [number, number] {
   if ((high & CODE_OR_DATA) === 0) return [0, 0];
   const code = (high & CODE) !== 0;
-  if (!code && (high & CONFORMING) !== 0) return [0, 0];
   let shadowHigh = high | ACCESSED;
   const conforming = code && (high & CONFORMING) !== 0;
   if (!conforming && ((high >>> DPL_SHIFT) & 3) === 0) shadowHigh |= 1 << DPL_SHIFT;
   const base = descriptorBase(low, high);
-  if (base > GUEST_LIMIT) return [0, 0];
   let shadowLow = low;
+  // Expand-down segments reach to the top, and a base may lie there: those get a segment of which no byte is valid.
+  if (!code && ((high & CONFORMING) !== 0 || base > GUEST_LIMIT)) {
+    return [(low & ~0xffff) | 0xffff, shadowHigh | CONFORMING | GRANULARITY | BIG | 0xf0000];
+  }
+  if (base > GUEST_LIMIT) return [0, 0];
   const room = GUEST_LIMIT - base;
   if (descriptorLimit(low, high) > room) {
     const limit = (high & GRANULARITY) !== 0 ? (room + 1) / 4096 - 1 : room;
@@ -137,6 +141,14 @@ export class ShadowDescriptors {
     if (index * 8 + 7 > limit || (table === 0 && index >= FIRST_VMM_ENTRY)) return false;
     this.#traceTable(table, base, limit);
     return this.#mirror(table, index, base);
+  }
+
+  /** The guest's own descriptor, or null outside its table. Charges nothing. */
+  peek(selector: number): readonly [low: number, high: number] | null {
+    const [base, limit] = this.#extent((selector & 4) === 0 ? 0 : 1);
+    if ((selector & ~3) === 0 || (selector | 7) > limit) return null;
+    const at = (base + (selector & ~7)) >>> 0;
+    return [this.#guest.peek32(at), this.#guest.peek32((at + 4) >>> 0)];
   }
 
   #extent(table: 0 | 1): readonly [base: number, limit: number] {

@@ -14,10 +14,7 @@ import {
   EVENT_SYSENTER,
   EVENT_VECTOR,
   INSTRUCTION_LENGTH,
-  LIMIT,
   RETIRED_IN_CACHE,
-  SEGMENT_STRIDE,
-  SEGMENTS,
   SS,
 } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
@@ -26,9 +23,11 @@ import { callout } from './callouts/callout.ts';
 import { COUNT } from './counts.ts';
 import { deliver, deliverFault } from './delivery.ts';
 import { dispatch } from './dispatch.ts';
+import { withFullLimits } from './full-limits.ts';
 import { GuestKilled } from './guest-killed.ts';
 import { GUEST_LIMIT } from './layout.ts';
 import type { Monitor } from './monitor.ts';
+import { callThroughGate } from './user-gate.ts';
 import { emulateUserPort } from './user-port.ts';
 import {
   V_CS,
@@ -141,6 +140,10 @@ function exception(m: Monitor, vector: number): void {
     return;
   }
   if (error !== 0) {
+    if (m.direct && callThroughGate(m, error)) {
+      dispatch(m);
+      return;
+    }
     // The descriptor's page may not have been mapped when its table was mirrored.
     if (m.descriptors.refresh(error & 0xffff)) {
       m.counts.add(COUNT.descriptorRefresh);
@@ -224,15 +227,13 @@ function emulate(m: Monitor): void {
     m.cache.resolve(at);
     pc = m.cache.guestPc;
   }
-  const limits = untruncate(m);
   let completed = true;
   try {
-    cpu.emulateOne(guest);
+    withFullLimits(m, () => cpu.emulateOne(guest));
   } catch (signal) {
     if (signal !== FAULT) throw signal;
     completed = false;
   }
-  truncate(m, limits);
   if (!completed) {
     // The fetch itself missed the shadow: run it again.
     if (state[EVENT_VECTOR] === PAGE_FAULT && !guest.faulted) m.resume();
@@ -266,25 +267,4 @@ function afterEmulation(m: Monitor, at: number, pc: number, kernel: boolean): vo
     m.cache.invalidate(m.cache.unitAt(at));
   }
   dispatch(m);
-}
-
-/** Gives data segments that end at the VMM their native limit; returns which. */
-function untruncate(m: Monitor): number {
-  const { state } = m;
-  let changed = 0;
-  for (let segment = 0; segment < 6; segment++) {
-    const slot = SEGMENTS + SEGMENT_STRIDE * segment + LIMIT;
-    if (segment === 1 || state[slot] !== (GUEST_LIMIT | 0)) continue;
-    state[slot] = -1;
-    changed |= 1 << segment;
-  }
-  m.cpu.updateMode();
-  return changed;
-}
-
-function truncate(m: Monitor, changed: number): void {
-  for (let segment = 0; segment < 6; segment++) {
-    if ((changed & (1 << segment)) !== 0) m.state[SEGMENTS + SEGMENT_STRIDE * segment + LIMIT] = GUEST_LIMIT | 0;
-  }
-  m.cpu.updateMode();
 }

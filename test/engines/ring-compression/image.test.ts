@@ -99,3 +99,24 @@ describe('the guest kernel', () => {
     expect(runs[1]).toEqual(runs[0]);
   });
 });
+
+describe('the isolation image', () => {
+  it('[rc:placement] [rc:code-reach] [rc:wrap] [rc:truncation-gp] [rc:traces] ends every attempt as natively', () => {
+    const isolation = readFileSync(new URL('../../../workloads/images/isolation-native.elf', import.meta.url));
+    const consoles = [native, definition].map((engine) => {
+      const guest = engine.create({
+        profile: DEFAULT_PROFILE,
+        variation: [],
+        ramBytes: 16 << 20,
+        image: isolation,
+        commandLine: 'run=all',
+      });
+      let stop = guest.run(3e9);
+      while (stop.kind === 'marker') stop = guest.run(3e9);
+      expect(stop.kind).toBe('exit');
+      if (engine === definition) expect(strays(guest)).toEqual([0, 0]);
+      return guest.machine.consoleText();
+    });
+    expect(consoles[1]).toBe(consoles[0]);
+  });
+});

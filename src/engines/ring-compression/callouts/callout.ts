@@ -7,6 +7,7 @@ import { COUNT } from '../counts.ts';
 import { deliver, deliverFault } from '../delivery.ts';
 import { continueAt, dispatch } from '../dispatch.ts';
 import { CALLOUT_BYTES } from '../emitter.ts';
+import { withFullLimits } from '../full-limits.ts';
 import { ESCAPE_GS } from '../layout.ts';
 import type { Monitor } from '../monitor.ts';
 import {
@@ -165,7 +166,7 @@ function emulateCopy(m: Monitor, address: number, length: number, store: boolean
   state[EIP] = address;
   let completed = true;
   try {
-    cpu.emulateOne(guest);
+    withFullLimits(m, () => cpu.emulateOne(guest));
   } catch (signal) {
     if (signal !== FAULT) throw signal;
     completed = false;

@@ -19,11 +19,7 @@ function pop(m: Monitor, index: number, size: number): number {
 function checkKernelCode(m: Monitor, selector: number): void {
   const { segments, state } = m;
   segments.read(selector);
-  if (!isCode(segments.high)) {
-    throw new GuestKilled(
-      `A far transfer goes through selector ${selector.toString(16)}, which is no code segment: gates and task switches are not carried out.`,
-    );
-  }
+  if (!isCode(segments.high)) raiseWithError(state, GP, selector & ~3);
   const dpl = dplOf(segments.high);
   if (isConforming(segments.high) ? dpl > 0 : dpl !== 0) raiseWithError(state, GP, selector & ~3);
   if (!isPresent(segments.high)) raiseWithError(state, NP, selector & ~3);
@@ -46,8 +42,8 @@ function returnToUser(m: Monitor, eip: number, cs: number, esp: number, ss: numb
   const csLow = segments.low;
   const csHigh = segments.high;
   const dpl = dplOf(csHigh);
+  if (!isCode(csHigh) || (isConforming(csHigh) ? dpl > (cs & 3) : dpl !== (cs & 3))) raiseWithError(state, GP, cs & ~3);
   if ((cs & 3) !== 3) throw new GuestKilled('The guest returns to ring 1 or 2; this engine runs rings 0 and 3.');
-  if (!isCode(csHigh) || (isConforming(csHigh) ? dpl > 3 : dpl !== 3)) raiseWithError(state, GP, cs & ~3);
   if (!isPresent(csHigh)) raiseWithError(state, NP, cs & ~3);
   segments.read(ss);
   if ((ss & 3) !== 3 || dplOf(segments.high) !== 3 || !isWritable(segments.high)) raiseWithError(state, GP, ss & ~3);
