@@ -135,10 +135,10 @@ export class GuestWalk {
     return true;
   }
 
-  /** Word of guest-physical memory; all ones where there is no RAM, as an unclaimed bus read gives. */
+  /** Word of guest-physical memory; zero (not present) where there is no RAM, as the processor's own walk has it. */
   readWord(address: number): number {
     const frame = Math.floor(address / 4096);
-    if (frame >= this.#frames.guestFrames) return -1;
+    if (frame >= this.#frames.guestFrames) return 0;
     return this.#memory.read32((this.#frames.machineFrame(frame) * 4096 + (address & 0xfff)) as never) | 0;
   }
 

@@ -23,6 +23,8 @@ import {
 } from '../../core/state.ts';
 import { REVISION } from '../../core/vmx/capabilities.ts';
 import {
+  ENTRY_LOAD_DEBUG,
+  EXIT_SAVE_DEBUG,
   PIN_EXTERNAL_INTERRUPT,
   PROC_CR3_LOAD,
   PROC_CR3_STORE,
@@ -115,8 +117,9 @@ export function setUpVmcs(vmm: Vmm, frames: FrameMap, eptPointer: number): void 
   set(FIELD.pinControls, capabilities.pin.must | PIN_EXTERNAL_INTERRUPT);
   set(FIELD.procControls, vcpu[V_PROC] as number);
   set(FIELD.procControls2, secondary);
-  set(FIELD.exitControls, capabilities.exit.must);
-  set(FIELD.entryControls, capabilities.entry.must);
+  // Every exit loads the host's DR7, so the guest's must be kept.
+  set(FIELD.exitControls, capabilities.exit.must | EXIT_SAVE_DEBUG);
+  set(FIELD.entryControls, capabilities.entry.must | ENTRY_LOAD_DEBUG);
   set(FIELD.msrBitmap, msrBitmap);
   set(FIELD.exceptionBitmap, features.ept ? 0 : PAGE_FAULT_BIT);
   set(FIELD.vmcsLinkPointer, -1);

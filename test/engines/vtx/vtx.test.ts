@@ -301,6 +301,20 @@ describe('[vtx:triple] how a guest can end', () => {
   });
 });
 
+test.each([[SANDY_BRIDGE], [NEHALEM], [PENTIUM4_672]])(
+  '[vtx:exit-table] debug and control registers survive exits (%#)',
+  (profile) => {
+    // mov eax, 0x10401; mov dr7, eax; mov esi, cr0; xor eax, eax; cpuid
+    const code = [
+      ...[0xb8, 0x01, 0x04, 0x01, 0x00, 0x0f, 0x23, 0xf8, 0x0f, 0x20, 0xc6, 0x31, 0xc0, 0x0f, 0xa2],
+      // mov eax, dr7; mov ecx, cr0; sub ecx, esi; add eax, ecx; out 0xf4, eax
+      ...[0x0f, 0x21, 0xf8, 0x0f, 0x20, 0xc1, 0x29, 0xf1, 0x01, 0xc8, 0xe7, 0xf4],
+    ];
+    const engine = vtx.create({ profile, variation: [], ramBytes: 4 << 20, commandLine: '', image: tinyImage(code) });
+    expect(engine.run(1e6)).toEqual({ kind: 'exit', status: 0x10401 });
+  },
+);
+
 describe('[vtx:emulator] accesses outside RAM', () => {
   test.each(['', 'noept'])('vtx %s: a load reads all ones, a jump finds no code', (variation) => {
     const options = {
