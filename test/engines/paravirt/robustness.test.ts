@@ -68,7 +68,7 @@ describe('arguments', () => {
         expectConsistent(domain);
         expect(domain.cpl).toBeGreaterThan(0);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 });
