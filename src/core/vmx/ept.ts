@@ -2,8 +2,10 @@
  * Extended page tables (SDM 3C 28.2): four levels of 8-byte entries in machine memory; bits R W X, memory type and, at
  * the leaves of levels 3 to 1, a page of 1 GB, 2 MB or 4 KB. Not built: accessed and dirty flags, execute-only pages.
  */
+
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
+import type { MachineAddress } from '../address.ts';
 import type { MachineMemory } from '../memory.ts';
 import { ACCESS_FETCH, ACCESS_WRITE, type GuestPhysicalTranslator } from '../paging/guest-physical.ts';
 import { VM_EXIT } from '../signals.ts';
@@ -85,8 +87,8 @@ export class Ept implements GuestPhysicalTranslator {
     for (let shift = 39; ; shift -= 9) {
       const at = table + (Math.floor(address / 2 ** shift) & 511) * 8;
       this.#accesses++;
-      const low = at + 8 <= this.#memory.size ? this.#memory.read32(at as never) | 0 : 0;
-      const high = at + 8 <= this.#memory.size ? this.#memory.read32((at + 4) as never) | 0 : 0;
+      const low = at + 8 <= this.#memory.size ? this.#memory.read32(at as MachineAddress) | 0 : 0;
+      const high = at + 8 <= this.#memory.size ? this.#memory.read32((at + 4) as MachineAddress) | 0 : 0;
       if ((low & 7) === 0) {
         this.#rights = 0;
         return VIOLATION;

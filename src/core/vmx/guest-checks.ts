@@ -135,7 +135,7 @@ export const GUEST_CHECKS: readonly GuestCheck[] = [
   ...DATA_SEGMENTS.flatMap(virtual8086Checks),
   check('guest CS unusable', (v) => virtual8086(v) || usable(v, CS)),
   ...DATA_SEGMENTS.flatMap(rightsChecks),
-  check('guest TR type', (v) => [3, 11].includes(rights(v, TR) & 0xf)),
+  check('guest TR type', (v) => (rights(v, TR) & 0x7) === 3),
   check('guest TR S', (v) => (rights(v, TR) & 0x10) === 0),
   check('guest TR present', (v) => (rights(v, TR) & 0x80) !== 0),
   check('guest TR rights reserved bits', (v) => (rights(v, TR) & 0xfffe0f00) === 0),

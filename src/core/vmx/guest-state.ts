@@ -1,4 +1,5 @@
 /** Moving the guest's and the host's state between the processor and the VMCS (SDM 3C 26.3.2, 27.3, 27.5). */
+import type { MachineAddress } from '../address.ts';
 import type { Cpu } from '../cpu.ts';
 import {
   ACTIVITY,
@@ -158,7 +159,7 @@ export function loadHost(cpu: Cpu, vmcs: Vmcs): void {
     const table = ((S[CR3] as number) & ~0x1f) >>> 0;
     for (let word = 0; word < 8; word++) {
       const at = table + 4 * word;
-      S[PDPTE + word] = at + 4 <= cpu.memory.size ? cpu.memory.read32(at as never) : 0;
+      S[PDPTE + word] = at + 4 <= cpu.memory.size ? cpu.memory.read32(at as MachineAddress) : 0;
     }
   }
   S[SHADOW] = 0;

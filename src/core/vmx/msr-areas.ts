@@ -2,6 +2,7 @@
  * The MSR areas that VM entry and VM exit load and store (SDM 3C 24.7.2, 24.8.2): 16-byte entries of MSR index, a
  * reserved word, and 64 bits of data. The MSRs that may stand there are those of the table below.
  */
+import type { MachineAddress } from '../address.ts';
 import type { Cpu } from '../cpu.ts';
 import { EFER, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP } from '../state.ts';
 import type { Vmcs } from './vmcs.ts';
@@ -21,12 +22,12 @@ export function loadMsrs(cpu: Cpu, vmcs: Vmcs, countField: number, addressField:
   for (let entry = 0; entry < count; entry++) {
     const at = area + 16 * entry;
     if (at + 16 > cpu.memory.size) return entry + 1;
-    const index = cpu.memory.read32(at as never) | 0;
+    const index = cpu.memory.read32(at as MachineAddress) | 0;
     const row = MSRS.find(([number]) => number === index);
-    const low = cpu.memory.read32((at + 8) as never) | 0;
-    const high = cpu.memory.read32((at + 12) as never);
+    const low = cpu.memory.read32((at + 8) as MachineAddress) | 0;
+    const high = cpu.memory.read32((at + 12) as MachineAddress);
     if (row === undefined || (low & ~row[2]) !== 0 || high !== 0) return entry + 1;
-    if (cpu.memory.read32((at + 4) as never) !== 0) return entry + 1;
+    if (cpu.memory.read32((at + 4) as MachineAddress) !== 0) return entry + 1;
     cpu.memory.state[row[1]] = low;
   }
   return 0;
@@ -39,10 +40,10 @@ export function storeMsrs(cpu: Cpu, vmcs: Vmcs, countField: number, addressField
   for (let entry = 0; entry < count; entry++) {
     const at = area + 16 * entry;
     if (at + 16 > cpu.memory.size) return;
-    const index = cpu.memory.read32(at as never) | 0;
+    const index = cpu.memory.read32(at as MachineAddress) | 0;
     const row = MSRS.find(([number]) => number === index);
     if (row === undefined) continue;
-    cpu.memory.write32((at + 8) as never, cpu.memory.state[row[1]] as number);
-    cpu.memory.write32((at + 12) as never, 0);
+    cpu.memory.write32((at + 8) as MachineAddress, cpu.memory.state[row[1]] as number);
+    cpu.memory.write32((at + 12) as MachineAddress, 0);
   }
 }

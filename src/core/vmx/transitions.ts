@@ -20,7 +20,7 @@ import {
   VMX_MODE,
 } from '../state.ts';
 import type { Capabilities } from './capabilities.ts';
-import { CONTROL_CHECKS, HOST_CHECKS, secondary } from './control-checks.ts';
+import { CONTROL_CHECKS, type EntryCheck, HOST_CHECKS, secondary } from './control-checks.ts';
 import { INFO_ERROR, INFO_TYPE_SHIFT, INFO_VALID, PROC2_EPT, PROC2_VPID } from './controls.ts';
 import type { Ept } from './ept.ts';
 import { FIELD } from './fields.ts';
@@ -92,10 +92,10 @@ export class Transitions {
     if (!launch && !vmcs.launched) return ERROR.resumeNotLaunched;
     this.#cpu.ledger.charge(VM_ENTRY);
     const dirty = S[DIRTY] as number;
-    if ((dirty & DIRTY_CONTROLS) !== 0 && !CONTROL_CHECKS.every((row) => row.passes(vmcs, this.#capabilities))) {
+    if ((dirty & DIRTY_CONTROLS) !== 0 && !this.#passes(CONTROL_CHECKS)) {
       return ERROR.controls;
     }
-    if ((dirty & DIRTY_HOST) !== 0 && !HOST_CHECKS.every((row) => row.passes(vmcs, this.#capabilities))) {
+    if ((dirty & DIRTY_HOST) !== 0 && !this.#passes(HOST_CHECKS)) {
       return ERROR.hostState;
     }
     // Injection, a control, is checked against guest state.
@@ -117,6 +117,11 @@ export class Transitions {
     if (launch) vmcs.setLaunched(S[VMCS_POINTER] as number, 1);
     this.#inject();
     return 0;
+  }
+
+  #passes(checks: readonly EntryCheck[]): boolean {
+    for (const row of checks) if (!row.passes(this.#vmcs, this.#capabilities)) return false;
+    return true;
   }
 
   /** Takes the controls and the guest's state into the processor. */

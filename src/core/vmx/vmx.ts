@@ -2,7 +2,9 @@
  * The VMX extension as the rest of the processor sees it: what non-root operation intercepts (SDM 3C chapter 25), and the
  * VMX operations, which a VMM outside the machine calls directly and a hypervisor inside reaches by instructions.
  */
+
 import { eventNumber } from '../../cost/event.ts';
+import type { MachineAddress } from '../address.ts';
 import type { Cpu } from '../cpu.ts';
 import { GP, raiseWithError, VM_EXIT } from '../signals.ts';
 import {
@@ -250,7 +252,7 @@ export class Vmx implements VmxHooks {
     if (port + size > 0x10000) return true;
     for (let at = port; at < port + size; at++) {
       const bitmap = at < 0x8000 ? FIELD.ioBitmapA : FIELD.ioBitmapB;
-      const byte = this.#cpu.memory.read8((this.vmcs.address(bitmap) + ((at & 0x7fff) >>> 3)) as never);
+      const byte = this.#cpu.memory.read8((this.vmcs.address(bitmap) + ((at & 0x7fff) >>> 3)) as MachineAddress);
       if ((byte & (1 << (at & 7))) !== 0) return true;
     }
     return false;
@@ -269,7 +271,7 @@ export class Vmx implements VmxHooks {
     const range = index >>> 13;
     if (range !== 0 && range !== 0xc0000000 >>> 13) return true;
     const at = this.vmcs.address(FIELD.msrBitmap) + offset + (range === 0 ? 0 : 1024) + ((index & 0x1fff) >>> 3);
-    return (this.#cpu.memory.read8(at as never) & (1 << (index & 7))) !== 0;
+    return (this.#cpu.memory.read8(at as MachineAddress) & (1 << (index & 7))) !== 0;
   }
 
   descriptorTable(which: number, linear: number): void {

@@ -3,6 +3,7 @@
  * It reads guest-physical memory, so every table address is mapped through the frame map. Results are left in
  * fields, so that a walk allocates nothing.
  */
+import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, EFER_NXE } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
@@ -139,7 +140,7 @@ export class GuestWalk {
   readWord(address: number): number {
     const frame = Math.floor(address / 4096);
     if (frame >= this.#frames.guestFrames) return 0;
-    return this.#memory.read32((this.#frames.machineFrame(frame) * 4096 + (address & 0xfff)) as never) | 0;
+    return this.#memory.read32((this.#frames.machineFrame(frame) * 4096 + (address & 0xfff)) as MachineAddress) | 0;
   }
 
   /** Walks to `linear`. Changes no guest state; see `setAccessed`. */
@@ -197,7 +198,7 @@ export class GuestWalk {
     this.#ledger.charge(TOUCH);
     const frame = Math.floor(address / 4096);
     if (frame >= this.#frames.guestFrames) return;
-    this.#memory.write32((this.#frames.machineFrame(frame) * 4096 + (address & 0xfff)) as never, value | bits);
+    this.#memory.write32((this.#frames.machineFrame(frame) * 4096 + (address & 0xfff)) as MachineAddress, value | bits);
   }
 
   #walkPae(linear: number): void {

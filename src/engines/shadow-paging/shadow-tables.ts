@@ -4,6 +4,7 @@
  * it maps (the backmap, so that a new trace can downgrade every mapping of a frame), any other on its child's list of
  * parents (so that a table can be freed). The lists are intrusive, one link per entry, so nothing is allocated.
  */
+import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
@@ -112,10 +113,10 @@ export class ShadowTables {
     return this.#base + table * 4096;
   }
   low(entry: number): number {
-    return this.#memory.read32((this.#base + entry * 8) as never) | 0;
+    return this.#memory.read32((this.#base + entry * 8) as MachineAddress) | 0;
   }
   high(entry: number): number {
-    return this.#memory.read32((this.#base + entry * 8 + 4) as never) | 0;
+    return this.#memory.read32((this.#base + entry * 8 + 4) as MachineAddress) | 0;
   }
   /** Child table of a linked entry, guest frame of a leaf; -1 if not present. */
   target(entry: number): number {
@@ -254,8 +255,8 @@ export class ShadowTables {
   #write(entry: number, low: number, high: number): void {
     this.#ledger.charge(WRITE_ENTRY);
     const at = this.#base + entry * 8;
-    this.#memory.write32((at + 4) as never, high);
-    this.#memory.write32(at as never, low);
+    this.#memory.write32((at + 4) as MachineAddress, high);
+    this.#memory.write32(at as MachineAddress, low);
   }
 
   #link(entry: number, target: number, heads: Int32Array): void {

@@ -2,6 +2,7 @@
  * The EPT tables: guest RAM, frame by frame because its frames are scattered, all rights, write-back. Beyond RAM nothing
  * is mapped, so that an access there is an EPT violation and reaches a device model.
  */
+import type { MachineAddress } from '../../core/address.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { EPT_EXECUTE, EPT_READ, EPT_WRITE, EPT_WRITE_BACK } from '../../core/vmx/ept.ts';
 import type { FrameMap } from '../frames.ts';
@@ -42,9 +43,9 @@ export function buildEpt(memory: MachineMemory, frames: FrameMap, identityFrame:
 /** A page directory of 4 MB pages that maps every address to itself: paging for a guest that has none yet. */
 export function buildIdentity(memory: MachineMemory, machineFrame: number): void {
   for (let slot = 0; slot < 1024; slot++)
-    memory.write32((machineFrame * 4096 + 4 * slot) as never, (slot << 22) | 0xe7);
+    memory.write32((machineFrame * 4096 + 4 * slot) as MachineAddress, (slot << 22) | 0xe7);
 }
 
 function set(memory: MachineMemory, table: number, slot: number, frame: number, bits: number): void {
-  memory.write32((table * 4096 + 8 * slot) as never, (frame << 12) | bits);
+  memory.write32((table * 4096 + 8 * slot) as MachineAddress, (frame << 12) | bits);
 }

@@ -1,4 +1,5 @@
 /** The VMCS as the VMM first fills it: controls, host state, and the guest's boot state. */
+import type { MachineAddress } from '../../core/address.ts';
 import {
   CR0,
   CR0_AM,
@@ -83,8 +84,8 @@ export function setUpVmcs(vmm: Vmm, frames: FrameMap, eptPointer: number): void 
   const vmxon = frames.allocate() * 4096;
   const region = frames.allocate() * 4096;
   const msrBitmap = frames.allocate() * 4096;
-  machine.memory.write32(vmxon as never, REVISION);
-  machine.memory.write32(region as never, REVISION);
+  machine.memory.write32(vmxon as MachineAddress, REVISION);
+  machine.memory.write32(region as MachineAddress, REVISION);
   vmx.attach(vmxon);
   vmx.clear(region);
   vmx.load(region);
