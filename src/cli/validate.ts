@@ -1,18 +1,25 @@
 /** `trivisor validate`: the model against published figures, and how firmly each claimed sign stands. */
 import { availableParallelism } from 'node:os';
-import { formatNumber, formatPercent } from '../report/number.ts';
+import { formatNumber, formatPercent, formatRatio } from '../report/number.ts';
 import { renderTable } from '../report/text-table.ts';
 import { workloadName } from '../suite/cell-name.ts';
+import type { PriceOverride } from '../suite/cell-protocol.ts';
 import { chooseEngines, chooseProfile } from '../suite/choices.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
-import { cyclesPerOperation } from '../suite/figures.ts';
+import { cyclesPerOperation, type ExactFigures } from '../suite/figures.ts';
 import { type Guest, loadGuest } from '../suite/guest.ts';
 import { type PlannedCell, planCells } from '../suite/plan.ts';
 import { OUTSIDE_THE_MODEL, PUBLISHED, type PublishedFigure } from '../suite/published.ts';
 import { runExact } from '../suite/runner.ts';
 import type { Run } from '../suite/schema.ts';
-import { assumedConstants, FACTORS } from '../suite/sensitivity.ts';
-import { checkSigns, SIGN_PROFILE, SIGNS } from '../suite/signs.ts';
+import {
+  assumedConstants,
+  type SignFigures,
+  type SignSurvival,
+  sameCounts,
+  signSurvival,
+} from '../suite/sensitivity.ts';
+import { SIGN_PROFILE, SIGNS } from '../suite/signs.ts';
 import type { Arguments } from './arguments.ts';
 import { type Command, print, tell } from './command.ts';
 import { watchInterrupts } from './interrupt.ts';
@@ -38,7 +45,7 @@ export const validateCommand: Command = {
     tellFailures(run);
     print(publishedText(run, plain));
     print(`\nOutside the model:\n${OUTSIDE_THE_MODEL.map((what) => `  ${what}`).join('\n')}`);
-    const broken = await signTable(args, guest, run, plain);
+    const broken = await signTable(args, guest, plain);
     const failed = run.cells.some((cell) => cell.status !== 'ok' && cell.status !== 'skipped');
     return failed || broken > 0 ? EXIT.cellFailed : EXIT.done;
   },
@@ -72,69 +79,75 @@ function modelled(run: Run, figure: PublishedFigure): number {
   return figure.kind === 'cycles' ? cycles(figure.engine) : cycles(figure.engine) / cycles('native');
 }
 
+/** Operations of the runs that count instruction classes: enough to settle, few enough for a run a class. */
+const COUNTING_OPERATIONS = '1000';
+
 /** Prints the table of signs; returns how many do not survive. */
-async function signTable(args: Arguments, guest: Guest, run: Run, plain: boolean): Promise<number> {
-  const base = checkSigns(run);
-  const constants = assumedConstants(chooseProfile(SIGN_PROFILE));
-  const cells = plan(
+async function signTable(args: Arguments, guest: Guest, plain: boolean): Promise<number> {
+  const profile = chooseProfile(SIGN_PROFILE);
+  const constants = assumedConstants(profile);
+  const cells = planCells({
     guest,
-    SIGNS.map((sign) => sign.workload),
-    ['ring-compression', 'vtx'],
-    true,
-  );
-  // The weakest margin of each sign over all variants, and the variants that break it.
-  const weakest = new Map(base.map((sign) => [sign.workload, { margin: margin(sign), where: 'as assumed' }]));
-  const broken = new Map<string, string[]>();
+    filters: SIGNS.map((sign) => sign.workload),
+    engines: chooseEngines(['ring-compression', 'vtx']),
+    profiles: [profile],
+    sweeps: { ops: [COUNTING_OPERATIONS] },
+    quick: true,
+    shard: null,
+  });
   const interrupt = watchInterrupts();
-  for (const [done, constant] of constants.entries()) {
-    if (!args.has('no-progress'))
-      tell(`signs ${done + 1}/${constants.length} ${constant.name} (${constant.cycles} cycles)`);
-    for (const factor of FACTORS) {
-      if (interrupt.signal.aborted) break;
-      const variant = await measureVariant(
-        args,
-        guest,
-        cells,
-        run,
-        { kind: constant.kind, name: constant.name, factor },
-        interrupt.signal,
-      );
-      for (const sign of checkSigns(variant)) {
-        const label = `${constant.name} x${factor}`;
-        if (!sign.holds) broken.set(sign.workload, [...(broken.get(sign.workload) ?? []), label]);
-        const least = weakest.get(sign.workload);
-        if (least !== undefined && margin(sign) < least.margin)
-          weakest.set(sign.workload, { margin: margin(sign), where: label });
-      }
-    }
+  const measure = (override?: PriceOverride): Promise<SignFigures> =>
+    measureFigures(args, guest, cells, interrupt.signal, override);
+  const base = await measure();
+  const dearer = new Map<string, SignFigures>();
+  const classes = constants.filter((constant) => constant.kind === 'instruction');
+  for (const [done, { name }] of classes.entries()) {
+    if (!args.has('no-progress')) tell(`instruction classes ${done + 1}/${classes.length} ${name}`);
+    const figures = await measure({ instruction: name, cycles: 1 });
+    const linear = [...base].every(([key, exact]) => sameCounts(exact, figures.get(key) ?? exact));
+    // Without it the class stays unknown, and an unknown breaks the signs.
+    if (linear) dearer.set(name, figures);
+    if (interrupt.signal.aborted) break;
   }
   interrupt.release();
-  const rows = base.map((sign) => {
-    const least = weakest.get(sign.workload) ?? { margin: Number.NaN, where: '' };
-    const breaks = broken.get(sign.workload) ?? [];
-    const verdict = !sign.holds ? 'does not hold' : breaks.length === 0 ? 'holds' : `breaks at ${breaks.join(', ')}`;
-    const cycles = [formatNumber(sign.ringCompression), formatNumber(sign.vtx)];
-    return [sign.workload, sign.winner, ...cycles, `${least.margin.toFixed(2)}x`, least.where, verdict];
-  });
-  const head = ['sign', 'winner', 'ring-compression', 'vtx', 'least margin', 'at', 'verdict'];
+  const survivals = signSurvival(base, dearer, constants);
   print(`\nSigns of the 2006 paper, each of ${constants.length} assumed constants halved and doubled:`);
-  print(renderTable({ head, align: ['left', 'left', 'right', 'right', 'right', 'left', 'left'], rows }, plain));
-  return rows.filter((row) => row.at(-1) !== 'holds').length;
+  print(signText(survivals, plain));
+  return SIGNS.length - survivals.filter((sign) => sign.breaksAt.length === 0 && sign.margin > 1).length;
 }
 
-/** By how much the published winner wins; below 1 it loses. */
-function margin(sign: { winner: string; ringCompression: number; vtx: number }): number {
-  return sign.winner === 'vtx' ? sign.ringCompression / sign.vtx : sign.vtx / sign.ringCompression;
+function signText(survivals: readonly SignSurvival[], plain: boolean): string {
+  const rows = survivals.map((sign) => {
+    const verdict = !(sign.margin > 1)
+      ? 'does not hold'
+      : sign.breaksAt.length === 0
+        ? 'holds'
+        : `breaks at ${sign.breaksAt.join(', ')}`;
+    const cycles = [formatNumber(sign.ringCompression), formatNumber(sign.vtx)];
+    return [
+      sign.workload,
+      sign.winner,
+      ...cycles,
+      formatRatio(sign.margin),
+      formatRatio(sign.leastMargin),
+      sign.leastAt,
+      verdict,
+    ];
+  });
+  const head = ['sign', 'winner', 'ring-compression', 'vtx', 'margin', 'least', 'at', 'verdict'];
+  return renderTable(
+    { head, align: ['left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'], rows },
+    plain,
+  );
 }
 
-async function measureVariant(
+async function measureFigures(
   args: Arguments,
   guest: Guest,
   cells: readonly PlannedCell[],
-  run: Run,
-  override: { kind: 'instruction' | 'event' | 'step'; name: string; factor: number },
   cancel: AbortSignal,
-): Promise<Run> {
+  override?: PriceOverride,
+): Promise<SignFigures> {
   const outcomes = await runExact(cells, {
     jobs: args.whole('jobs', availableParallelism()),
     limit: args.cycles('timeout', 20e9),
@@ -142,20 +155,13 @@ async function measureVariant(
     twice: false,
     ramBytes: guest.ramBytes,
     cancel,
-    override,
+    ...(override === undefined ? {} : { override }),
     onCell: () => {},
   });
-  const measured = cells.flatMap((cell, index) => {
+  const figures = new Map<string, ExactFigures>();
+  for (const [index, cell] of cells.entries()) {
     const outcome = outcomes.get(index);
-    const original = run.cells.find((candidate) => candidate.id === cell.id);
-    if (outcome?.status !== 'ok' || original === undefined) return [];
-    return [
-      {
-        ...original,
-        status: 'ok' as const,
-        exact: structuredClone(outcome.exact) as NonNullable<typeof original.exact>,
-      },
-    ];
-  });
-  return { ...run, cells: measured };
+    if (outcome?.status === 'ok') figures.set(`${cell.workload}@${cell.engine}`, outcome.exact);
+  }
+  return figures;
 }

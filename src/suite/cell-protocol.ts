@@ -1,11 +1,10 @@
 /** What the parent and a cell process say to each other: one JSON document in, one JSON line out per event. */
 import type { CellOutcome } from './cell.ts';
 
-/** One constant of the profile scaled, for the question how much hangs on it. */
+/** One instruction class of the profile made dearer, to count how often it is charged. */
 export interface PriceOverride {
-  readonly kind: 'instruction' | 'event' | 'step';
-  readonly name: string;
-  readonly factor: number;
+  readonly instruction: string;
+  readonly cycles: number;
 }
 
 /** One engine on one profile, and the cells to run from its one boot. */
