@@ -20,6 +20,8 @@ import {
   EFER,
   EIP,
   REG_STRIDE,
+  RIGHTS,
+  RIGHTS_DB,
   segmentSlot,
   TSC_BASE,
 } from '../../core/state.ts';
@@ -32,6 +34,7 @@ import { BASE_FRAME, DEBUG_REGISTERS, GUEST_CR2, GUEST_CR4, GUEST_TS, VIRTUAL_IO
 const DECODE = eventNumber('emulateDecode');
 const EXECUTE = eventNumber('emulateExecute');
 const CS_BASE = segmentSlot(CS) + BASE;
+const CS_RIGHTS = segmentSlot(CS) + RIGHTS;
 
 const MSR_TSC = 0x10;
 const MSR_APIC_BASE = 0x1b;
@@ -96,7 +99,8 @@ export function emulatePrivileged(xen: Hypervisor): boolean {
     window[bytes] = byte;
   }
   xen.cpu.ledger.charge(DECODE);
-  if (decode(window, 0, bytes, true, decoded) !== DECODE_OK) return false;
+  const code32 = ((S[CS_RIGHTS] as number) & RIGHTS_DB) !== 0;
+  if (decode(window, 0, bytes, code32, decoded) !== DECODE_OK) return false;
   const name = decoded.instruction.semantics;
   const emulation = EMULATIONS[name];
   if (emulation === undefined) return false;
