@@ -25,6 +25,7 @@ static inline u32 measure(u32 (*run)(u32), u32 (*empty)(u32), u32 operations)
 	run(WARM_OPERATIONS);
 
 	if (empty) {
+		empty(WARM_OPERATIONS);
 		marker_begin(REGION_CALIBRATION);
 		sum = empty(operations);
 		marker_end(REGION_CALIBRATION, operations, sum);

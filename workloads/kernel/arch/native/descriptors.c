@@ -24,7 +24,9 @@ static struct {
 	u16 trap, io_map;
 } task_state __attribute__((aligned(128))) = {.ss0 = KERNEL_DATA, .io_map = 104};
 
-static u64 global_table[7] __attribute__((aligned(64)));
+/* A page of its own, as real kernels have it: a VMM that traces stores to descriptors must not trace other data's. */
+#define DESCRIPTORS 7
+static u64 global_table[4096 / sizeof(u64)] __attribute__((aligned(4096)));
 static u64 local_table[1] __attribute__((aligned(8)));
 static u64 gates[VECTORS] __attribute__((aligned(64)));
 static u32 processor_features;
@@ -44,7 +46,7 @@ static void set_gate(u32 vector, const char *handler, u32 access)
 
 static void load_tables(void)
 {
-	struct table_register gdtr = {sizeof(global_table) - 1, (u32)global_table};
+	struct table_register gdtr = {DESCRIPTORS * sizeof(u64) - 1, (u32)global_table};
 	struct table_register idtr = {sizeof(gates) - 1, (u32)gates};
 	asm volatile("lgdt %0" : : "m"(gdtr), "m"(global_table));
 	asm volatile("ljmp %0, $1f\n1:" : : "i"(KERNEL_CODE));
