@@ -15,8 +15,11 @@ const output = execFileSync(process.execPath, ['dist/cli/main.js', ...command, '
 const lines = [`$ npx trivisor ${command.join(' ')}`, '', ...wrapped(output.trimEnd().split('\n'))];
 const width = Math.ceil(Math.max(...lines.map((line) => line.length)) * CHARACTER + 2 * MARGIN);
 const height = lines.length * LINE + 2 * MARGIN;
-const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-const text = lines.map((line, index) => `<text x="${MARGIN}" y="${MARGIN + (index + 0.75) * LINE}" xml:space="preserve">${escape(line)}</text>`);
+const escapeXml = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+const text = lines.map(
+  (line, index) =>
+    `<text x="${MARGIN}" y="${MARGIN + (index + 0.75) * LINE}" xml:space="preserve">${escapeXml(line)}</text>`,
+);
 writeFileSync(
   'docs/picture.svg',
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">

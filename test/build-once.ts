@@ -24,5 +24,7 @@ function built(): number {
 
 export function setup(): void {
   if (newest('src') < built()) return;
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--noCheck'], { stdio: 'inherit' });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--noCheck'], {
+    stdio: 'inherit',
+  });
 }

@@ -22,7 +22,11 @@ export interface EngineOptions {
 
 /** Why a guest came to rest. Cycles are absolute virtual time. */
 export type GuestStop =
-  | { readonly kind: 'marker'; readonly code: number; readonly payload: readonly [ebx: number, ecx: number, edx: number] }
+  | {
+      readonly kind: 'marker';
+      readonly code: number;
+      readonly payload: readonly [ebx: number, ecx: number, edx: number];
+    }
   | { readonly kind: 'exit'; readonly status: number }
   | { readonly kind: 'limit' }
   /** HLT with interrupts off and nothing to wake it. */

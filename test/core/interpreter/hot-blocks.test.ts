@@ -26,21 +26,36 @@ function instruction(random: Random): number[] {
   const byteReg = random.pick([0, 2, 3, 4, 6, 7]);
   switch (random.below(16)) {
     case 0:
-    case 1: return [8 * random.below(8) + 1 + 2 * random.below(2), ...operand(random, reg)];
-    case 2: return [8 * random.below(8) + 2 * random.below(2), ...operand(random, byteReg)];
-    case 3: return [0x66, 8 * random.below(8) + 1, ...operand(random, reg)];
-    case 4: return [0x83, ...operand(random, random.below(8)), random.below(256)];
-    case 5: return [0xc1, ...operand(random, random.pick([0, 1, 2, 3, 4, 5, 7])), random.below(40)];
-    case 6: return [0x0f, 0x90 + random.below(16), ...operand(random, 0)];
-    case 7: return [0x0f, 0x40 + random.below(16), ...operand(random, reg)];
-    case 8: return [0x0f, 0xaf, ...operand(random, reg)];
-    case 9: return [0xff, ...operand(random, random.below(2))];
-    case 10: return [0x0f, random.pick([0xb6, 0xb7, 0xbe, 0xbf]), ...operand(random, reg)];
-    case 11: return [0x50 + reg, 0x58 + random.pick(FREE)];
-    case 12: return [random.pick([0x88, 0x89, 0x8a, 0x8b, 0x86, 0x87]), ...operand(random, reg === 6 || reg === 7 ? 3 : reg)];
-    case 13: return [0x0f, random.pick([0xa3, 0xab, 0xb3, 0xbb]), 0xc0 | (reg << 3) | random.pick(FREE)];
-    case 14: return [0x70 + random.below(16), 2, 0x40, 0x42];
-    default: return [random.pick([0xf8, 0xf9, 0xf5, 0x98, 0x99, 0x9f])];
+    case 1:
+      return [8 * random.below(8) + 1 + 2 * random.below(2), ...operand(random, reg)];
+    case 2:
+      return [8 * random.below(8) + 2 * random.below(2), ...operand(random, byteReg)];
+    case 3:
+      return [0x66, 8 * random.below(8) + 1, ...operand(random, reg)];
+    case 4:
+      return [0x83, ...operand(random, random.below(8)), random.below(256)];
+    case 5:
+      return [0xc1, ...operand(random, random.pick([0, 1, 2, 3, 4, 5, 7])), random.below(40)];
+    case 6:
+      return [0x0f, 0x90 + random.below(16), ...operand(random, 0)];
+    case 7:
+      return [0x0f, 0x40 + random.below(16), ...operand(random, reg)];
+    case 8:
+      return [0x0f, 0xaf, ...operand(random, reg)];
+    case 9:
+      return [0xff, ...operand(random, random.below(2))];
+    case 10:
+      return [0x0f, random.pick([0xb6, 0xb7, 0xbe, 0xbf]), ...operand(random, reg)];
+    case 11:
+      return [0x50 + reg, 0x58 + random.pick(FREE)];
+    case 12:
+      return [random.pick([0x88, 0x89, 0x8a, 0x8b, 0x86, 0x87]), ...operand(random, reg === 6 || reg === 7 ? 3 : reg)];
+    case 13:
+      return [0x0f, random.pick([0xa3, 0xab, 0xb3, 0xbb]), 0xc0 | (reg << 3) | random.pick(FREE)];
+    case 14:
+      return [0x70 + random.below(16), 2, 0x40, 0x42];
+    default:
+      return [random.pick([0xf8, 0xf9, 0xf5, 0x98, 0x99, 0x9f])];
   }
 }
 
@@ -50,7 +65,15 @@ function program(seed: number): Uint8Array {
   for (let count = 3 + random.below(20); count > 0; count--) body.push(...instruction(random));
   const back = -(body.length + 7);
   return Uint8Array.from([
-    ...body, 0x49, 0x0f, 0x85, back & 0xff, (back >> 8) & 0xff, (back >> 16) & 0xff, (back >> 24) & 0xff, ...MARKER,
+    ...body,
+    0x49,
+    0x0f,
+    0x85,
+    back & 0xff,
+    (back >> 8) & 0xff,
+    (back >> 16) & 0xff,
+    (back >> 24) & 0xff,
+    ...MARKER,
   ]);
 }
 
@@ -83,8 +106,20 @@ describe('hot blocks', () => {
     // loop: mov [target+1], cl ; target: mov al, imm8 ; add ebx, eax ; dec ecx ; jnz loop
     const target = CODE_AT + 6;
     const code = Uint8Array.from([
-      0x88, 0x0d, (target + 1) & 0xff, ((target + 1) >> 8) & 0xff, ((target + 1) >> 16) & 0xff, 0,
-      0xb0, 0x00, 0x01, 0xc3, 0x49, 0x75, 0xf3, ...MARKER,
+      0x88,
+      0x0d,
+      (target + 1) & 0xff,
+      ((target + 1) >> 8) & 0xff,
+      ((target + 1) >> 16) & 0xff,
+      0,
+      0xb0,
+      0x00,
+      0x01,
+      0xc3,
+      0x49,
+      0x75,
+      0xf3,
+      ...MARKER,
     ]);
     const hot = run(code, 2);
     expect(visibleState(hot)).toEqual(visibleState(run(code, Number.POSITIVE_INFINITY)));
