@@ -6,6 +6,7 @@
 //
 //   node scripts/engine-status.mjs           run the tagged tests and write the files
 //   node scripts/engine-status.mjs --check   the same, but fail if a file would change
+//   ... --report FILE                        take the results of this vitest JSON report instead of running the tests
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,29 +16,43 @@ const ENGINES = { rc: 'ring-compression', pv: 'paravirt', vtx: 'vtx' };
 const TAG = /\[((?:rc|pv|vtx):[a-z0-9-]+)\]/g;
 
 /** Titles of tests by tag, with whether all of them pass. */
+function tagsOf(results) {
+  const tags = new Map();
+  for (const file of results.testResults) {
+    for (const test of file.assertionResults) {
+      if (test.status !== 'passed' && test.status !== 'failed') continue;
+      for (const [, tag] of test.fullName.matchAll(TAG)) {
+        const entry = tags.get(tag) ?? { titles: [], passing: true };
+        entry.titles.push(test.title.replaceAll(TAG, '').trim());
+        entry.passing &&= test.status === 'passed';
+        tags.set(tag, entry);
+      }
+    }
+  }
+  return tags;
+}
+
+/** Runs the tests that carry tags. */
 function taggedTests() {
+  const given = process.argv.indexOf('--report');
+  if (given > 0) return tagsOf(JSON.parse(readFileSync(process.argv[given + 1], 'utf8')));
   const folder = mkdtempSync(join(tmpdir(), 'engine-status-'));
   const report = join(folder, 'report.json');
   try {
-    const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json', `--outputFile=${report}`, '-t', '\\[(rc|pv|vtx):'];
+    const args = [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--reporter=json',
+      `--outputFile=${report}`,
+      '-t',
+      '\\[(rc|pv|vtx):',
+    ];
     try {
       execFileSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     } catch {
       // Failing tests are part of the answer; the report says which.
     }
-    const tags = new Map();
-    for (const file of JSON.parse(readFileSync(report, 'utf8')).testResults) {
-      for (const test of file.assertionResults) {
-        if (test.status !== 'passed' && test.status !== 'failed') continue;
-        for (const [, tag] of test.fullName.matchAll(TAG)) {
-          const entry = tags.get(tag) ?? { titles: [], passing: true };
-          entry.titles.push(test.title.replaceAll(TAG, '').trim());
-          entry.passing &&= test.status === 'passed';
-          tags.set(tag, entry);
-        }
-      }
-    }
-    return tags;
+    return tagsOf(JSON.parse(readFileSync(report, 'utf8')));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -60,12 +75,15 @@ function page(engine, lines, tags) {
     const proof = tags.get(line.id);
     const status = statusOf(line, proof);
     counts[status]++;
-    const shown = status === 'not yet' ? '' : proof.titles.slice(0, 3).join('; ') + (proof.titles.length > 3 ? `; ${proof.titles.length - 3} more` : '');
+    const shown =
+      status === 'not yet'
+        ? ''
+        : proof.titles.slice(0, 3).join('; ') + (proof.titles.length > 3 ? `; ${proof.titles.length - 3} more` : '');
     const cells = [`\`${line.id}\` ${line.text}`, status, shown, status === 'have' ? '' : (line.lacks ?? '')];
     body.push(`| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`);
   }
   const summary = `${counts.have} have, ${counts.partly} partly, ${counts['not yet']} not yet, of ${lines.length} lines.`;
-  const intro = 'Made by `npm run engine-status` from the tests that carry each line\'s id; do not edit.';
+  const intro = "Made by `npm run engine-status` from the tests that carry each line's id; do not edit.";
   return `# ${engine}: what is there\n\n${intro}\n\n${summary}\n${body.join('\n')}\n`;
 }
 
@@ -82,7 +100,11 @@ for (const line of lines) {
 }
 for (const [prefix, engine] of Object.entries(ENGINES)) {
   const path = `docs/engines/${engine}.md`;
-  const text = page(engine, lines.filter((line) => line.id.startsWith(`${prefix}:`)), tags);
+  const text = page(
+    engine,
+    lines.filter((line) => line.id.startsWith(`${prefix}:`)),
+    tags,
+  );
   if (process.argv.includes('--check')) {
     let old = '';
     try {
