@@ -1,6 +1,6 @@
 /**
  * A ring-1 kernel returns by unmasking events and then IRET. An event that comes in between finds registers of the
- * interrupted program and a frame that is about to be used: the kernel has to undo the one and take the other. Chance
+ * interrupted program and a frame that is about to be used: the kernel takes it as if it had come after the IRET. Chance
  * hits that window rarely, so here an event is put into it.
  */
 import { readFileSync } from 'node:fs';

@@ -48,7 +48,8 @@ trap_stubs:
 	/*
 	 * Events come with the mask set. One that arrived inside leave's critical region, after it unmasked events and before its
 	 * IRET, left a frame of its own on top of the one that was about to be returned by, with every register already the
-	 * interrupted context's. Dropping the new frame makes it an event that came in that context.
+	 * interrupted context's. Dropping the new frame makes it an event that came in that context; kept, such frames would pile up
+	 * on the stack when events come faster than they are handled.
 	 */
 	.globl	event_stub
 	.balign	16
