@@ -41,7 +41,7 @@ if (!('snapshot' in booted)) throw new Error(booted.why);
 function runOnce(workload) {
   let started = 0;
   let milliseconds = 0;
-  const outcome = measure(booted, `${workload.id} ops=${workload.quickOps}`, LIMIT, {
+  const outcome = measure(booted, `${workload.id} ops=${workload.defaultOps}`, LIMIT, {
     begin: (region) => {
       if (region === 0) started = performance.now();
     },

@@ -22,6 +22,8 @@ static u32 sieve(u32 seed)
 u32 user_main(u32 operations, u32 argument)
 {
 	u32 sum = argument;
+	/* Under shadow paging each page's first touch is a fault of the VMM's: touched here, a short run measures the sieve alone. */
+	memset(composite, 0, LIMIT);
 	marker_begin(REGION_MEASURED);
 	for (u32 i = 0; i < operations; i++) sum = sieve(sum);
 	marker_end(REGION_MEASURED, operations, sum);
