@@ -117,6 +117,29 @@ export const STOP_REQUEST = 115;
 /** Inside a system instruction: the cycles and instructions before it are charged already. */
 export const PRECHARGED = 116;
 
+/**
+ * x87: the control, status (TOP in bits 13:11) and tag words, and the last instruction's opcode (11 bits), address and
+ * operand address (SDM volume 1, 8.1). The tag word is the abridged one of FXSAVE: bit i set if physical register i is not empty.
+ */
+export const FPU_CONTROL = 384;
+export const FPU_STATUS = 385;
+export const FPU_TAG = 386;
+export const FPU_OPCODE = 387;
+export const FPU_IP = 388;
+export const FPU_CS = 389;
+export const FPU_DP = 390;
+export const FPU_DS = 391;
+export const MXCSR = 392;
+/**
+ * Physical x87 registers R0-R7, four words each: mantissa low, mantissa high, sign and exponent (16 bits), unused. MMi is
+ * the mantissa of physical register i.
+ */
+export const FPU_REGISTERS = 400;
+export const FPU_REGISTER_WORDS = 4;
+/** XMM0-XMM7, four words each, lowest first. */
+export const XMM = 432;
+export const XMM_WORDS = 4;
+
 /** How many Int32 slots the state area has; `vmx/` uses 128 and up (see `vmx/state.ts`). */
 export const STATE_WORDS = 512;
 
