@@ -22,6 +22,8 @@ const ARCHES = ['native', 'xen'];
 const CONTENTS = {
   '': () => ['nano', 'macro'],
   'isolation-': (arch) => ['isolation/common', `isolation/${arch}`],
+  // A domain has no VMX.
+  'hypervisor-': (arch) => (arch === 'native' ? ['hypervisor'] : []),
 };
 
 const FLAGS = (
@@ -77,7 +79,7 @@ function files(folder, pattern) {
 }
 
 function sources() {
-  return ['include', 'kernel', 'user', 'nano', 'macro', 'isolation'].flatMap((folder) =>
+  return ['include', 'kernel', 'user', 'nano', 'macro', 'isolation', 'hypervisor'].flatMap((folder) =>
     files(folder, /\.(c|h|S|lds|inc)$/),
   );
 }
@@ -147,6 +149,7 @@ function build() {
   for (const [prefix, contents] of Object.entries(CONTENTS)) {
     for (const arch of ARCHES) {
       const workloads = contents(arch).flatMap((folder) => files(folder, /\.c$/));
+      if (workloads.length === 0) continue;
       const name = `${prefix}${arch}`;
       images.set(`${name}.elf`, buildImage(arch, name, workloads, buildUserPrograms(workloads)));
     }

@@ -144,7 +144,8 @@ export const FIELD = {
 export type FieldName = keyof typeof FIELD;
 
 /** Fields that exist only on processors with a feature; elsewhere VMREAD and VMWRITE fail with error 12. */
-export const FIELD_NEEDS: Readonly<Partial<Record<FieldName, 'ept' | 'vpid'>>> = {
+export const FIELD_NEEDS: Readonly<Partial<Record<FieldName, 'ept' | 'vpid' | 'secondary'>>> = {
+  procControls2: 'secondary',
   vpid: 'vpid',
   eptPointer: 'ept',
   guestPhysicalAddress: 'ept',

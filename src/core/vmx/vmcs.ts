@@ -38,8 +38,10 @@ export class Vmcs {
     this.#state = memory.state;
     this.#view = memory.view;
     this.#offset = FIELD_OFFSET.slice();
-    for (const name of Object.keys(FIELD_NEEDS) as FieldName[]) {
-      if (profile.features[FIELD_NEEDS[name] as 'ept' | 'vpid']) continue;
+    const { ept, vpid } = profile.features;
+    const has = { ept, vpid, secondary: ept || vpid };
+    for (const [name, need] of Object.entries(FIELD_NEEDS) as [FieldName, keyof typeof has][]) {
+      if (has[need]) continue;
       this.#offset[FIELD[name]] = 0;
       this.#offset[FIELD[name] + 1] = 0;
     }

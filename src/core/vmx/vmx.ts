@@ -36,6 +36,7 @@ import {
   IA32_FEATURE_CONTROL,
 } from './capabilities.ts';
 import {
+  EXIT_ACKNOWLEDGE,
   INFO_ERROR,
   INFO_TYPE_SHIFT,
   INFO_VALID,
@@ -314,8 +315,11 @@ export class Vmx implements VmxHooks {
     const S = this.#state;
     const physical = S[VMM_ATTACHED] === 1 ? HOST_INTR : INTR;
     if (((S[PIN_CONTROLS] as number) & PIN_EXTERNAL_INTERRUPT) !== 0) {
-      if (S[physical] !== 0) this.#exit(EXIT.externalInterrupt, 0);
-      return;
+      if (S[physical] === 0) return;
+      if ((this.vmcs.get(FIELD.exitControls) & EXIT_ACKNOWLEDGE) !== 0) {
+        S[EXIT_INTERRUPTION] = INFO_VALID | this.#cpu.acknowledgeInterrupt();
+      }
+      this.#exit(EXIT.externalInterrupt, 0);
     }
     S[HOST_INTR] = 0;
     if (S[INTR] === 0 || S[SHADOW] !== 0 || ((S[EFLAGS_SYSTEM] as number) & IF) === 0) return;

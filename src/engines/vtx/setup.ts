@@ -117,7 +117,7 @@ export function setUpVmcs(vmm: Vmm, frames: FrameMap, eptPointer: number): void 
   };
   set(FIELD.pinControls, capabilities.pin.must | PIN_EXTERNAL_INTERRUPT);
   set(FIELD.procControls, vcpu[V_PROC] as number);
-  set(FIELD.procControls2, secondary);
+  if (secondary !== 0) set(FIELD.procControls2, secondary);
   // Every exit loads the host's DR7, so the guest's must be kept.
   set(FIELD.exitControls, capabilities.exit.must | EXIT_SAVE_DEBUG);
   set(FIELD.entryControls, capabilities.entry.must | ENTRY_LOAD_DEBUG);
