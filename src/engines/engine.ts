@@ -15,8 +15,10 @@ export interface EngineOptions {
   readonly variation: readonly string[];
   /** Guest RAM in bytes, a multiple of 4 MB. */
   readonly ramBytes: number;
-  /** The guest image: an ELF32 file (multiboot, or Xen-annotated for paravirt). */
+  /** The guest image: an ELF32 file (multiboot, or Xen-annotated for paravirt) or a Linux bzImage. */
   readonly image: Uint8Array;
+  /** An initial RAM disk, for Linux. */
+  readonly initrd?: Uint8Array;
   readonly commandLine: string;
 }
 

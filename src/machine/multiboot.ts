@@ -4,19 +4,13 @@
  * register state the specification promises. Writes go through the caller, because only it knows where the guest's
  * frames lie in machine memory.
  */
+import type { BootState } from './boot-state.ts';
 import { type ElfFile, type ElfSegment, ImageError, parseElf } from './elf.ts';
+import { BIOS_AREA, HIGH_MEMORY, LOW_MEMORY_END } from './memory-map.ts';
 
 /** Writes to guest-physical memory. */
 export interface PhysicalWriter {
   writeBytes(guestPhysical: number, data: Uint8Array): void;
-}
-
-/** Where and how the kernel starts. The rest is `MULTIBOOT_REGISTERS`. */
-export interface BootState {
-  /** Guest-physical entry point; paging is off. */
-  readonly entry: number;
-  /** EBX: guest-physical address of the information structure. */
-  readonly information: number;
 }
 
 /** EAX at entry: the loader's magic number. */
@@ -34,8 +28,9 @@ const MEMORY_MAP = INFORMATION + 0x80;
 const LOADER_NAME = INFORMATION + 0x100;
 const COMMAND_LINE = INFORMATION + 0x200;
 const INFORMATION_END = INFORMATION + 0x1000;
-const LOW_MEMORY_END = 0x9fc00;
-const HIGH_MEMORY = 0x100000;
+/** Selectors of the loader's code and data segments; a kernel loads its own before it relies on any. */
+const CODE_SELECTOR = 0x08;
+const DATA_SELECTOR = 0x10;
 
 /**
  * Loads `image` into `ramBytes` of guest RAM. Throws ImageError if it is no multiboot kernel, does not fit, or the
@@ -56,7 +51,13 @@ export function loadMultiboot(
     // RAM is zero at power-on, so the rest of the segment is zero already.
   }
   ram.writeBytes(INFORMATION, informationBytes(commandLine, ramBytes));
-  return { entry: physicalEntry(file), information: INFORMATION };
+  return {
+    entry: physicalEntry(file),
+    registers: { eax: MULTIBOOT_MAGIC, ebx: INFORMATION },
+    codeSelector: CODE_SELECTOR,
+    dataSelector: DATA_SELECTOR,
+    gdt: null,
+  };
 }
 
 function checkHeader(image: Uint8Array): void {
@@ -121,7 +122,7 @@ function informationBytes(commandLine: string, ramBytes: number): Uint8Array {
   const map: readonly (readonly [base: number, bytes: number, type: number])[] = [
     [0, LOW_MEMORY_END, 1],
     [LOW_MEMORY_END, 0xa0000 - LOW_MEMORY_END, 2],
-    [0xf0000, 0x10000, 2],
+    [BIOS_AREA, HIGH_MEMORY - BIOS_AREA, 2],
     [HIGH_MEMORY, ramBytes - HIGH_MEMORY, 1],
   ];
   for (const [index, [base, bytes, type]] of map.entries()) {

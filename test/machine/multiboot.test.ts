@@ -38,7 +38,7 @@ describe('a good image', () => {
 
   it('is told memory sizes, command line and memory map', () => {
     const { ram, view, boot } = load(tinyImage(GUESTS.good), 'run=all');
-    const word = (offset: number): number => view.getUint32(boot.information + offset, true);
+    const word = (offset: number): number => view.getUint32((boot.registers.ebx as number) + offset, true);
     expect(word(0)).toBe(0x245);
     expect([word(4), word(8)]).toEqual([639, 3072]);
     expect(text(ram, word(16))).toBe('run=all');

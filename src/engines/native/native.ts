@@ -8,8 +8,8 @@ import { EBX, ECX, EDX, EIP, MARKER_CODE } from '../../core/state.ts';
 import { Vmx } from '../../core/vmx/vmx.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { applyBootState } from '../../machine/boot-state.ts';
+import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
-import { loadMultiboot } from '../../machine/multiboot.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
 import type { Engine, EngineDefinition, EngineOptions, GuestStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
@@ -25,7 +25,7 @@ class NativeEngine implements Engine {
     // A hypervisor can itself be the guest.
     this.machine.cpu.vmx = new Vmx(this.machine.cpu);
     const ram = new FrameMap(this.machine);
-    applyBootState(this.machine.cpu, loadMultiboot(options.image, options.commandLine, options.ramBytes, ram));
+    applyBootState(this.machine.cpu, loadKernel(options, ram));
   }
 
   run(limit: number): GuestStop {

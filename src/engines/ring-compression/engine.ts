@@ -30,8 +30,8 @@ import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { ALWAYS_SET, IF } from '../../isa/eflags.ts';
 import { applyBootState } from '../../machine/boot-state.ts';
+import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
-import { loadMultiboot } from '../../machine/multiboot.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
 import type { Engine, EngineOptions, GuestStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
@@ -100,7 +100,7 @@ export class RingCompressionEngine implements Engine {
     const frames = new FrameMap(this.machine);
     const host = allocateHost(this.machine.memory, frames);
     this.monitor = buildMonitor(this.machine, frames, host, options.variation);
-    applyBootState(this.machine.cpu, loadMultiboot(options.image, options.commandLine, options.ramBytes, frames));
+    applyBootState(this.machine.cpu, loadKernel(options, frames));
     takeOver(this.monitor, this.machine, host);
   }
 

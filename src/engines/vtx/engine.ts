@@ -27,8 +27,8 @@ import { Vmx } from '../../core/vmx/vmx.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { applyBootState } from '../../machine/boot-state.ts';
+import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
-import { loadMultiboot } from '../../machine/multiboot.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
 import type { Engine, EngineOptions, GuestStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
@@ -90,7 +90,7 @@ export class VtxEngine implements Engine {
     const vmx = new Vmx(cpu);
     cpu.vmx = vmx;
     this.vmm = new Vmm({ machine, vmx, frames, features });
-    applyBootState(cpu, loadMultiboot(options.image, options.commandLine, options.ramBytes, frames));
+    applyBootState(cpu, loadKernel(options, frames));
     let eptPointer = 0;
     if (features.ept) {
       const identity = features.unrestricted ? -1 : frames.allocate();
