@@ -1,5 +1,6 @@
 /** Every command, in the order that help shows them. */
 import { baselineCommand } from './baseline.ts';
+import { bootCommand } from './boot.ts';
 import { checkCommand } from './check.ts';
 import type { Command } from './command.ts';
 import { compareCommand } from './compare.ts';
@@ -21,5 +22,6 @@ export const COMMANDS: readonly Command[] = [
   describeCommand,
   validateCommand,
   resumeCommand,
+  bootCommand,
   schemaCommand,
 ];

@@ -59,6 +59,12 @@ export const OPTIONS = {
   against: { value: 'REF', what: 'what to compare with: a file, a run id or @NAME (default: @baseline)' },
   from: { value: 'REF', what: 'check this finished run instead of running' },
   'strict-inconclusive': { what: 'exit 4 if a wall-track cell is UNSURE' },
+  kernel: { value: 'FILE', what: 'the kernel to boot: a Linux bzImage or a multiboot ELF file' },
+  initrd: { value: 'FILE', what: 'its initial RAM disk' },
+  append: { value: 'TEXT', what: 'its command line' },
+  ram: { value: 'MB', what: 'RAM of the guest in MB, a multiple of 4 (default: 256)' },
+  limit: { value: 'CYCLES', what: 'end after this much virtual time: 500M, 100G (default: none)' },
+  'stop-at': { value: 'TEXT', what: 'end when the guest has printed this' },
   help: { short: 'h', what: 'show this help' },
   version: { what: 'show the version' },
 } as const satisfies Record<string, OptionSpec>;

@@ -44,11 +44,11 @@ export class Ns16550 implements BytePortDevice {
     this.#update();
   }
 
-  /** Everything transmitted so far, each byte one character (Latin-1). */
-  text(): string {
+  /** Everything transmitted so far, each byte one character (Latin-1); or all from the byte numbered `start` on. */
+  text(start = 0): string {
     let text = '';
     // In pieces, because a call takes a limited number of arguments.
-    for (let at = 0; at < this.#output.length; at += 4096) {
+    for (let at = start; at < this.#output.length; at += 4096) {
       text += String.fromCharCode(...this.#output.slice(at, at + 4096));
     }
     return text;
