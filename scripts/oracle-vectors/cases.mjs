@@ -7,7 +7,7 @@
 import { createDecoded, decode } from '../../dist/isa/decode.js';
 import { DECODE_OK } from '../../dist/isa/instruction.js';
 import { INSTRUCTIONS, usesModrm } from '../../dist/isa/table.js';
-import { fillMemory, interestingValue, Random } from './random.mjs';
+import { caseSeed, fillMemory, fillRegisters, interestingValue, Random } from './random.mjs';
 
 export const WINDOW = 0x4f00;
 export const WINDOW_BYTES = 256;
@@ -58,11 +58,19 @@ const DF = 0x400;
 /** EFLAGS outside the arithmetic ones as a user process has them: bit 1, IF. */
 const USER_EFLAGS = 0x202;
 
+/** x87, MMX and SSE have states of their own, and vectors of their own. */
+function isInteger({ encoding, operands }) {
+  if (encoding.map === 0 && (encoding.opcode === 0x9b || (encoding.opcode & 0xf8) === 0xd8)) return false;
+  if (encoding.map === 1 && encoding.opcode === 0xae && encoding.extension >= 0) return encoding.extension === 7;
+  if (encoding.map === 1 && (encoding.opcode === 0x77 || encoding.opcode === 0xc3)) return false;
+  return !operands.some((code) => /^[PQVWNU]/.test(code));
+}
+
 /** The forms: one row in one operand size, address size and kind of operand. */
 function forms() {
   const list = [];
   for (const row of INSTRUCTIONS) {
-    if (row.privilege !== 'user' || row.cost === 'vmx' || EXCLUDED.has(row.semantics)) continue;
+    if (row.privilege !== 'user' || row.cost === 'vmx' || EXCLUDED.has(row.semantics) || !isInteger(row)) continue;
     const hasRm = row.operands.some((code) => /^[EM]/.test(code) && code !== 'ES');
     const hasMemory = hasRm || row.operands.some((code) => /^[XYO]/.test(code)) || row.semantics === 'xlat';
     const sized =
@@ -126,14 +134,16 @@ function onEdge(random) {
 export function* cases(states, seed, faults = false) {
   const random = new Random(seed);
   const decoded = createDecoded();
+  let number = 0;
   for (const form of faults ? forms().filter(accessesMemory) : forms()) {
     for (let i = 0; i < states; i++) {
-      const made = makeCase(form, random, faults ? onEdge : inWindow);
+      const made = makeCase(form, random, caseSeed(seed, number), faults ? onEdge : inWindow);
       if (decode(made.bytes, 0, made.bytes.length, true, decoded) !== DECODE_OK || decoded.instruction !== form.row) {
         // Another row has the shorter claim to these bytes (NOP on XCHG EAX, EAX).
         if (form.row.mnemonic !== 'xchg') throw new Error(`Bad case of ${form.row.mnemonic}: ${made.bytes}`);
         continue;
       }
+      made.number = number++;
       yield made;
     }
   }
@@ -141,15 +151,15 @@ export function* cases(states, seed, faults = false) {
 
 /** A case under construction. */
 class Draft {
-  constructor(form, random, place) {
+  constructor(form, random, seed, place) {
     this.form = form;
     this.random = random;
     /** Gives an address for the instruction to access. */
     this.place = place;
-    this.registers = Array.from({ length: 8 }, () => interestingValue(random));
-    this.memorySeed = random.next() || 1;
+    this.seed = seed;
+    this.registers = fillRegisters(seed);
     this.memory = new Uint8Array(WINDOW_BYTES);
-    fillMemory(this.memory, this.memorySeed);
+    fillMemory(this.memory, seed);
     this.patches = [];
     this.eflags = USER_EFLAGS | (random.next() & ARITHMETIC) | (random.chance(50) ? DF : 0);
   }
@@ -165,8 +175,8 @@ class Draft {
   }
 }
 
-function makeCase(form, random, place) {
-  const draft = new Draft(form, random, place);
+function makeCase(form, random, seed, place) {
+  const draft = new Draft(form, random, seed, place);
   draft.reg = random.below(8);
   draft.rm = random.below(8);
   draft.address = place(random);
@@ -174,8 +184,8 @@ function makeCase(form, random, place) {
   const operand = form.kind === 'memory' ? memoryOperand(draft) : [];
   prepareOperands(draft);
   const bytes = encode(draft, operand);
-  const { registers, eflags, memorySeed, memory, patches } = draft;
-  return { bytes: Uint8Array.from(bytes), registers, eflags, memorySeed, memory, patches, form };
+  const { registers, eflags, memory, patches } = draft;
+  return { bytes: Uint8Array.from(bytes), seed, registers, eflags, memory, patches, form };
 }
 
 const partial = (value, keep, size) => (size === 4 ? value >>> 0 : ((keep & ~0xffff) | (value & 0xffff)) >>> 0);

@@ -1,4 +1,4 @@
-/** Seeded random numbers: xorshift32. `fillMemory` is mirrored in test/support/vectors.ts. */
+/** Seeded random numbers: xorshift32. What a case takes from its seed alone is mirrored in test/support/vectors.ts. */
 export class Random {
   #state;
 
@@ -40,6 +40,17 @@ export function interestingValue(random) {
   if (kind === 0) return random.pick(CORNERS) >>> 0;
   if (kind === 1) return (random.pick(CORNERS) + random.between(-3, 3)) >>> 0;
   return random.next();
+}
+
+/** The seed of case `number` of a file; never 0. */
+export function caseSeed(seed, number) {
+  return (Math.imul(number + 1, 0x9e3779b1) ^ Math.imul(seed, 0x85ebca6b)) >>> 0 || 1;
+}
+
+/** The eight registers that a case has unless it needs others. */
+export function fillRegisters(seed) {
+  const random = new Random(seed);
+  return Array.from({ length: 8 }, () => interestingValue(random));
 }
 
 /** Fills the window from a seed: bytes of xorshift32 words, least significant first, every fourth word a corner. */

@@ -1,7 +1,7 @@
 /** Loader of the vectors that scripts/oracle-vectors.mjs recorded on a real processor; the file format is described there. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
+import { brotliDecompressSync } from 'node:zlib';
 import { AF, CF, OF } from '../../src/isa/eflags.ts';
 import type { Decoded } from '../../src/isa/instruction.ts';
 import { operandBytes } from '../../src/isa/operands.ts';
@@ -12,6 +12,7 @@ export interface VectorHeader {
   readonly processor: string;
   readonly forms: number;
   readonly cases: number;
+  readonly seed: number;
   /** Linear addresses of the instruction and of the memory window. */
   readonly codeStart: number;
   readonly window: number;
@@ -42,7 +43,19 @@ const PAGE_FAULT = 14;
 
 const CORNERS = [0, 1, 2, -1, -2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000];
 
-/** As fillMemory of scripts/oracle-vectors/random.mjs. */
+/** As caseSeed, fillRegisters and fillMemory of scripts/oracle-vectors/random.mjs. */
+function caseSeed(seed: number, number: number): number {
+  return (Math.imul(number + 1, 0x9e3779b1) ^ Math.imul(seed, 0x85ebca6b)) >>> 0 || 1;
+}
+function fillRegisters(seed: number): Int32Array {
+  const random = new Random(seed);
+  return Int32Array.from({ length: 8 }, () => {
+    const kind = random.below(4);
+    if (kind === 0) return random.pick(CORNERS);
+    if (kind === 1) return random.pick(CORNERS) + random.below(7) - 3;
+    return random.next();
+  });
+}
 function fillMemory(memory: Uint8Array, seed: number): void {
   const random = new Random(seed);
   for (let at = 0; at < memory.length; at += 4) {
@@ -60,40 +73,88 @@ function pathOf(file: string): string {
   return fileURLToPath(new URL(`../vectors/${file}`, import.meta.url));
 }
 
+/** Reads one column from its start. */
+class Column {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+  byte(): number {
+    return this.#bytes[this.#at++]!;
+  }
+  half(): number {
+    this.#at += 2;
+    return this.#bytes.readUInt16LE(this.#at - 2);
+  }
+  word(): number {
+    this.#at += 4;
+    return this.#bytes.readUInt32LE(this.#at - 4);
+  }
+  take(length: number): Uint8Array {
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+  /** `values` with those of the mask's that come next. */
+  over(values: Int32Array): Int32Array {
+    const mask = this.byte();
+    return values.map((value, number) => ((mask >> number) & 1 ? this.word() : value));
+  }
+  /** Puts the bytes that come next into `memory`. */
+  patch(memory: Uint8Array): void {
+    for (let count = this.byte(); count > 0; count--) {
+      const offset = this.byte();
+      memory[offset] = this.byte();
+    }
+  }
+}
+
+function columnsOf(name: string): () => Column {
+  const file = brotliDecompressSync(readFileSync(pathOf(`${name}.bin.br`)));
+  let at = 0;
+  return () => {
+    const length = file.readUInt32LE(at);
+    at += 4 + length;
+    return new Column(file.subarray(at - length, at));
+  };
+}
+
 /** All vectors of a file, one by one. */
 export function* loadVectors(name: string): Generator<Vector> {
-  const { windowBytes } = loadVectorHeader(name);
-  const file = gunzipSync(readFileSync(pathOf(`${name}.bin.gz`)));
-  let at = 0;
-  const byte = (): number => file[at++]!;
-  const word = (): number => {
-    at += 4;
-    return file.readUInt32LE(at - 4);
+  const { windowBytes, cases, seed, codeStart } = loadVectorHeader(name);
+  const next = columnsOf(name);
+  const columns = {
+    number: next(),
+    code: next(),
+    given: next(),
+    eflags: next(),
+    patches: next(),
+    vector: next(),
+    page: next(),
+    eip: next(),
+    flags: next(),
+    changed: next(),
+    stores: next(),
   };
-  const patch = (memory: Uint8Array): void => {
-    for (let count = byte(); count > 0; count--) {
-      const offset = byte();
-      memory[offset] = byte();
-    }
-  };
-  while (at < file.length) {
-    const length = byte();
-    const bytes = file.subarray(at, at + length);
-    at += length;
-    const registers = Int32Array.from({ length: 8 }, word);
-    const eflags = word();
+  let number = -1;
+  for (let left = cases; left > 0; left--) {
+    number += columns.number.word();
+    const mine = caseSeed(seed, number);
+    const bytes = columns.code.take(columns.code.byte());
+    const registers = columns.given.over(fillRegisters(mine));
+    const eflags = columns.eflags.half();
     const memory = new Uint8Array(windowBytes);
-    fillMemory(memory, word());
-    patch(memory);
-    const vector = byte();
-    const error = vector === PAGE_FAULT ? word() : 0;
-    const cr2 = vector === PAGE_FAULT ? word() : 0;
-    const eip = word();
-    const eflagsAfter = word();
-    const mask = byte();
-    const registersAfter = registers.map((value, number) => ((mask >> number) & 1 ? word() : value));
+    fillMemory(memory, mine);
+    columns.patches.patch(memory);
+    const vector = columns.vector.byte();
+    const error = vector === PAGE_FAULT ? columns.page.word() : 0;
+    const cr2 = vector === PAGE_FAULT ? columns.page.word() : 0;
+    const eip = (columns.eip.word() + codeStart) >>> 0;
+    const eflagsAfter = columns.flags.word() ^ eflags;
+    const registersAfter = columns.changed.over(registers);
     const memoryAfter = memory.slice();
-    patch(memoryAfter);
+    columns.stores.patch(memoryAfter);
     yield { bytes, registers, registersAfter, eflags, eflagsAfter, memory, memoryAfter, vector, error, cr2, eip };
   }
 }
