@@ -33,10 +33,12 @@ import {
   CPL,
   CR0,
   CR0_PE,
+  CR2,
   CS,
   EFLAGS_SYSTEM,
   EIP,
   ESP,
+  EVENT_ADDRESS,
   EVENT_ERROR,
   EVENT_EXTERNAL,
   EVENT_HARDWARE,
@@ -163,10 +165,11 @@ export class Interrupts {
     }
   }
 
+  /** VMX may take the event; a page fault that it does not take writes CR2. One injected by a VM entry does not come by here. */
   #intercept(): void {
     const state = this.#state;
-    if (state[VMX_MODE] !== 2 || state[EVENT_KIND] === EVENT_EXTERNAL) return;
-    (this.#cpu.vmx as VmxHooks).interceptEvent();
+    if (state[VMX_MODE] === 2 && state[EVENT_KIND] !== EVENT_EXTERNAL) (this.#cpu.vmx as VmxHooks).interceptEvent();
+    if (state[EVENT_KIND] === EVENT_HARDWARE && state[EVENT_VECTOR] === PAGE_FAULT) state[CR2] = state[EVENT_ADDRESS];
   }
 
   /** SDM 3A table 6-5: whether the exception in EVENT_* on top of the one being delivered makes a double fault. */

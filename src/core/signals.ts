@@ -37,7 +37,7 @@ export function raise(state: Int32Array, vector: number): never {
   throw FAULT;
 }
 
-/** Raises a hardware exception with an error code. For a page fault the caller has set CR2. */
+/** Raises a hardware exception with an error code. For a page fault the caller has set EVENT_ADDRESS. */
 export function raiseWithError(state: Int32Array, vector: number, error: number): never {
   state[EVENT_VECTOR] = vector;
   state[EVENT_KIND] = EVENT_HARDWARE;

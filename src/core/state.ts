@@ -87,6 +87,11 @@ export const EVENT_HAS_ERROR = 98;
 export const EVENT_ERROR = 99;
 /** Length in bytes of the instruction at EIP, valid at a host trap or VM exit caused by an instruction. */
 export const INSTRUCTION_LENGTH = 100;
+/**
+ * Linear address of the page fault in EVENT_*. Delivery writes CR2, so that a page fault that VMX intercepts leaves it alone
+ * (SDM 3C 27.1).
+ */
+export const EVENT_ADDRESS = 102;
 /** Marker stop: the marker's code (its payload is in EBX, ECX, EDX). */
 export const MARKER_CODE = 101;
 

@@ -14,10 +14,10 @@ import {
   CR0,
   CR0_PG,
   CR0_WP,
-  CR2,
   CR3,
   CR4,
   CR4_PAE,
+  EVENT_ADDRESS,
   FETCH_MACHINE,
   FETCH_PAGE,
   PDPTE,
@@ -370,7 +370,7 @@ export class Mmu {
     const error = walker.walk(linear, write, user, fetch);
     if (error >= 0) {
       this.#dropPage(linear);
-      state[CR2] = linear;
+      state[EVENT_ADDRESS] = linear;
       raiseWithError(state, PAGE_FAULT, error);
     }
     if (entry >= 0) {

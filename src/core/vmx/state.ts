@@ -35,8 +35,6 @@ export const CR0_SHADOW = 156;
 export const CR4_SHADOW = 157;
 /** Machine address of the EPT PML4, -1 without EPT. */
 export const EPT_ROOT = 158;
-/** CR2 as the guest has it: a page fault that exits does not change CR2 (SDM 3C 27.1), but the walker has already. */
-export const GUEST_CR2 = 159;
 /** What the fast tables were last projected under in non-root operation: tag, EPT root, CR0, CR4, EFER. */
 export const LAST_CONTEXT = 164;
 /** Guest blocking by NMI. */

@@ -4,7 +4,6 @@ import type { Cpu } from '../cpu.ts';
 import { FAULT, STOP_NONE, STOP_VM_EXIT, VM_EXIT } from '../signals.ts';
 import {
   CR0,
-  CR2,
   CR4,
   EFER,
   EIP,
@@ -46,7 +45,6 @@ import {
   EXIT_PHYSICAL_LOW,
   EXIT_QUALIFICATION,
   EXIT_REASON,
-  GUEST_CR2,
   LAST_CONTEXT,
   PIN_CONTROLS,
   PROC_CONTROLS,
@@ -137,7 +135,6 @@ export class Transitions {
     S[CR4_MASK] = vmcs.get(FIELD.cr4Mask);
     S[CR0_SHADOW] = vmcs.get(FIELD.cr0Shadow);
     S[CR4_SHADOW] = vmcs.get(FIELD.cr4Shadow);
-    S[GUEST_CR2] = S[CR2] as number;
     this.assumeGuest();
     S[VMX_MODE] = 2;
     // Without VPID every transition flushes all linear and combined translations (SDM 3C 28.3.3.1).

@@ -11,10 +11,10 @@ import {
   CR0,
   CR0_PE,
   CR0_TS,
-  CR2,
   EAX,
   EDX,
   EFLAGS_SYSTEM,
+  EVENT_ADDRESS,
   EVENT_ERROR,
   EVENT_EXTERNAL,
   EVENT_HAS_ERROR,
@@ -78,7 +78,6 @@ import {
   EXIT_QUALIFICATION,
   EXIT_REASON,
   FEATURE_CONTROL,
-  GUEST_CR2,
   PIN_CONTROLS,
   PROC_CONTROLS,
   PROC2_CONTROLS,
@@ -203,7 +202,6 @@ export class Vmx implements VmxHooks {
       if (!this.#isCr3Target(value)) this.#exitIf(PROC_CR3_LOAD, EXIT.controlRegister, 3 | MOV_TO | (gpr << 8));
       return value;
     }
-    if (n === 2) this.#state[GUEST_CR2] = value;
     if (n !== 0 && n !== 4) return value;
     const mask = this.#state[n === 0 ? CR0_MASK : CR4_MASK] as number;
     const shadow = this.#state[n === 0 ? CR0_SHADOW : CR4_SHADOW] as number;
@@ -298,16 +296,11 @@ export class Vmx implements VmxHooks {
         ((S[EVENT_ERROR] as number) & this.vmcs.get(FIELD.pageFaultMask)) === this.vmcs.get(FIELD.pageFaultMatch);
       exits = bit === matches;
     }
-    if (!exits) {
-      if (vector === PAGE_FAULT) S[GUEST_CR2] = S[CR2] as number;
-      return;
-    }
+    if (!exits) return;
     const error = S[EVENT_HAS_ERROR] !== 0 ? INFO_ERROR : 0;
     S[EXIT_INTERRUPTION] = INFO_VALID | error | (kind << INFO_TYPE_SHIFT) | vector;
     S[EXIT_INTERRUPTION_ERROR] = S[EVENT_ERROR] as number;
-    const address = S[CR2] as number;
-    if (vector === PAGE_FAULT) S[CR2] = S[GUEST_CR2] as number;
-    this.#exit(EXIT.exception, vector === PAGE_FAULT ? address : 0);
+    this.#exit(EXIT.exception, vector === PAGE_FAULT ? (S[EVENT_ADDRESS] as number) : 0);
   }
 
   /** Without external-interrupt exiting the guest takes the interrupt through its own IDT. */

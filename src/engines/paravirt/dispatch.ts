@@ -7,7 +7,6 @@ import { GP, NM, PAGE_FAULT, UD } from '../../core/signals.ts';
 import {
   BASE,
   CPL,
-  CR2,
   CS,
   EAX,
   EBP,
@@ -17,6 +16,7 @@ import {
   EDX,
   EIP,
   ESI,
+  EVENT_ADDRESS,
   EVENT_ERROR,
   EVENT_EXTERNAL,
   EVENT_HAS_ERROR,
@@ -113,7 +113,7 @@ function handleException(xen: Hypervisor, vector: number, error: number | undefi
   cpu.ledger.charge(ENTRY);
   switch (vector) {
     case PAGE_FAULT:
-      pageFault(xen, (S[CR2] as number) >>> 0, error ?? 0);
+      pageFault(xen, (S[EVENT_ADDRESS] as number) >>> 0, error ?? 0);
       return;
     case GP:
       protectionFault(xen, error ?? 0);

@@ -7,7 +7,7 @@
 import type { MachineAddress } from '../../core/address.ts';
 import type { MemoryPort } from '../../core/buses.ts';
 import { FAULT, PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
-import { CPL, CR2, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR } from '../../core/state.ts';
+import { CPL, EVENT_ADDRESS, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { COUNT_WRITABLE_TABLE } from './counters.ts';
 import type { Hypervisor } from './hypervisor.ts';
@@ -37,7 +37,8 @@ export function emulateTableStore(xen: Hypervisor, linear: number): boolean {
     if (signal === REFUSED) return false;
     if (signal !== FAULT) throw signal;
     const S = cpu.memory.state;
-    if (S[EVENT_VECTOR] === PAGE_FAULT) xen.reportPageFault((S[CR2] as number) >>> 0, S[EVENT_ERROR] as number);
+    if (S[EVENT_VECTOR] === PAGE_FAULT)
+      xen.reportPageFault((S[EVENT_ADDRESS] as number) >>> 0, S[EVENT_ERROR] as number);
     else xen.bounce.trap(S[EVENT_VECTOR] as number, S[EVENT_HAS_ERROR] !== 0 ? (S[EVENT_ERROR] as number) : undefined);
     return true;
   }
@@ -90,7 +91,7 @@ class TablePort implements MemoryPort {
 
   #fault(linear: number, error: number): never {
     const S = this.#xen.cpu.memory.state;
-    S[CR2] = linear;
+    S[EVENT_ADDRESS] = linear;
     this.#xen.vcpu[GUEST_CR2] = linear;
     raiseWithError(S, PAGE_FAULT, error);
   }

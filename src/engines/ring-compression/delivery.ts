@@ -21,8 +21,8 @@ import {
 } from '../../core/signals.ts';
 import {
   BASE,
-  CR2,
   ESP,
+  EVENT_ADDRESS,
   EVENT_ERROR,
   EVENT_EXTERNAL,
   EVENT_HARDWARE,
@@ -75,7 +75,7 @@ export function deliver(
 ): void {
   count(m, kind);
   for (;;) {
-    if (kind === EVENT_HARDWARE && vector === PAGE_FAULT) m.v[V_CR2] = m.state[CR2] as number;
+    if (kind === EVENT_HARDWARE && vector === PAGE_FAULT) m.v[V_CR2] = m.state[EVENT_ADDRESS] as number;
     try {
       deliverOnce(m, vector, kind, hasError, error);
       return;

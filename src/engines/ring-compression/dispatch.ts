@@ -1,7 +1,7 @@
 /** Where the virtual CPU goes on: interrupts first, then direct execution or the translation cache, by its CPL. */
 
 import { PAGE_FAULT, UD } from '../../core/signals.ts';
-import { CR2, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
+import { EVENT_ADDRESS, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
 import { COUNT } from './counts.ts';
 import { deliver } from './delivery.ts';
 import { CALLOUT_BYTES } from './emitter.ts';
@@ -44,7 +44,7 @@ function translated(m: Monitor, single: boolean): number {
     const { faultAddress } = m.translator;
     const { guest } = m.shadow;
     guest.walk(faultAddress);
-    m.state[CR2] = faultAddress;
+    m.state[EVENT_ADDRESS] = faultAddress;
     if (guest.allows(false, false, true)) deliver(m, UD, EVENT_HARDWARE, false, 0);
     else deliver(m, PAGE_FAULT, EVENT_HARDWARE, true, guest.errorCode(false, false, true));
     single = false;

@@ -1,13 +1,13 @@
 /**
  * Guest-linear memory as the VMM reaches it: through the guest's own page tables, with the guest's privilege. The port
- * of every emulated access. Faults are the guest's: they throw FAULT with EVENT_* and CR2 set. Stores are reported to shadow
+ * of every emulated access. Faults are the guest's: they throw FAULT with EVENT_* set. Stores are reported to shadow
  * paging, so that traces are honoured.
  */
 import type { MachineAddress } from '../../core/address.ts';
 import type { MemoryPort, MmioBus } from '../../core/buses.ts';
 import type { MachineMemory } from '../../core/memory.ts';
 import { PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
-import { CR2 } from '../../core/state.ts';
+import { EVENT_ADDRESS } from '../../core/state.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { GuestWalk } from '../shadow-paging/guest-walk.ts';
 import type { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
@@ -50,7 +50,7 @@ export class GuestMemory implements MemoryPort {
     guest.walk(linear);
     if (!guest.allows(write, this.user, false)) {
       this.faulted = true;
-      this.#memory.state[CR2] = linear;
+      this.#memory.state[EVENT_ADDRESS] = linear;
       raiseWithError(this.#memory.state, PAGE_FAULT, guest.errorCode(write, this.user, false));
     }
     guest.setAccessed(write);

@@ -1,9 +1,9 @@
 /** A host trap: an event of the running guest has reached ring 0. */
 import { FAULT, GP, NP, PAGE_FAULT, SS_FAULT, UD } from '../../core/signals.ts';
 import {
-  CR2,
   EIP,
   ESP,
+  EVENT_ADDRESS,
   EVENT_CALL_GATE,
   EVENT_ERROR,
   EVENT_EXTERNAL,
@@ -113,7 +113,7 @@ function reflect(m: Monitor): void {
 
 function pageFault(m: Monitor): void {
   const { state, shadow } = m;
-  const linear = (state[CR2] as number) >>> 0;
+  const linear = (state[EVENT_ADDRESS] as number) >>> 0;
   switch (shadow.handlePageFault(linear, state[EVENT_ERROR] as number)) {
     case 'hidden':
       m.resume();
@@ -165,7 +165,7 @@ function fetchAbove(m: Monitor): void {
   m.pc = linear;
   guest.walk(linear);
   if (!guest.allows(false, true, true)) {
-    state[CR2] = linear;
+    state[EVENT_ADDRESS] = linear;
     deliver(m, PAGE_FAULT, EVENT_HARDWARE, true, guest.errorCode(false, true, true));
   } else if (m.guest.machine(guest.frame * 4096) < 0) deliver(m, UD, EVENT_HARDWARE, false, 0);
   else throw new GuestKilled('User code runs in the top 4 MB of its address space, where this VMM lies.');

@@ -3,7 +3,7 @@
  * handler runs on the guest's state, with its data accesses going through the guest's page tables in software.
  */
 import { FAULT } from '../../core/signals.ts';
-import { CR2, EIP, ESP, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR } from '../../core/state.ts';
+import { CR2, EIP, ESP, EVENT_ADDRESS, EVENT_ERROR, EVENT_HAS_ERROR, EVENT_VECTOR } from '../../core/state.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { GuestWalk } from '../shadow-paging/guest-walk.ts';
@@ -43,7 +43,6 @@ export class Emulator {
     ledger.charge(DECODE);
     ledger.charge(EXECUTE);
     this.#loadWalk();
-    const cr2 = state[CR2] as number;
     this.#port.faulted = false;
     transitions.assumeGuest();
     const stack = state[ESP] as number;
@@ -65,9 +64,9 @@ export class Emulator {
     transitions.resumeHost();
     if (faulted) {
       // The fetch found the shadow of the code page gone: the guest's own fetch will bring it back.
-      if (vector === PAGE_FAULT && !this.#port.faulted) {
-        state[CR2] = cr2;
-        return true;
+      if (vector === PAGE_FAULT) {
+        if (!this.#port.faulted) return true;
+        state[CR2] = state[EVENT_ADDRESS] as number;
       }
       return injectException(vmm, vector, state[EVENT_ERROR] as number, state[EVENT_HAS_ERROR] !== 0);
     }

@@ -6,7 +6,7 @@
 import type { MachineAddress } from '../../core/address.ts';
 import type { MemoryPort } from '../../core/buses.ts';
 import { PAGE_FAULT, raiseWithError } from '../../core/signals.ts';
-import { CPL, CR2 } from '../../core/state.ts';
+import { CPL, EVENT_ADDRESS } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { GuestWalk } from '../shadow-paging/guest-walk.ts';
 import type { Vmm } from './vmm.ts';
@@ -74,7 +74,7 @@ export class GuestPort implements MemoryPort {
     walk.walk(linear);
     if (!walk.allows(write, user, false)) {
       this.faulted = true;
-      state[CR2] = linear;
+      state[EVENT_ADDRESS] = linear;
       raiseWithError(state, PAGE_FAULT, walk.errorCode(write, user, false));
     }
     walk.setAccessed(write);

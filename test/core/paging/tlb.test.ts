@@ -219,7 +219,7 @@ describe('translation through it', () => {
     entry(6, 0x65);
     expect(() => mmu.store32(0x5ffe, -1, USER_TABLE)).toThrow(FAULT as never);
     expect(memory.read32(0x5ffc as MachineAddress)).toBe(0x11223344);
-    expect(S[slot.CR2]).toBe(0x6000);
+    expect(S[slot.EVENT_ADDRESS]).toBe(0x6000);
   });
 
   test('pages beyond the truncated limit never enter its views, and an access there is #GP', () => {

@@ -136,7 +136,7 @@ function perform(a: Access): { readonly fault: number | null; readonly physical:
     return { fault: null, physical: seen[0] ?? projected(a) };
   } catch (signal) {
     if (signal !== FAULT || S[slot.EVENT_VECTOR] !== PAGE_FAULT) throw signal;
-    expect(S[slot.CR2]! >>> 0).toBe(a.linear);
+    expect(S[slot.EVENT_ADDRESS]! >>> 0).toBe(a.linear);
     return { fault: S[slot.EVENT_ERROR]!, physical: 0 };
   }
 }

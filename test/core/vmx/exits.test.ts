@@ -207,6 +207,25 @@ describe('[vtx:pf-filter] exceptions', () => {
     expect(runGuest(m, [0xa1, 0, 0, 0x70, 0])).toBe(EXIT.exception);
     expect([qualification(), S[slot.CR2], m.read(F.exitInterruptionError)]).toEqual([0x700000, 0x1234, 0]);
   });
+  test('the guest keeps what it wrote to CR2 when a page fault exits', () => {
+    use(paged);
+    S[slot.CR2] = 0x1234;
+    m.cpu.memory.write32(0x450000 as never, 0x87);
+    m.write(F.guestCr3, 0x450000);
+    m.write(F.exceptionBitmap, 1 << 14);
+    // mov eax, 0x5678; mov cr2, eax; mov eax, [0x700000]
+    expect(runGuest(m, [0xb8, 0x78, 0x56, 0, 0, 0x0f, 0x22, 0xd0, 0xa1, 0, 0, 0x70, 0])).toBe(EXIT.exception);
+    expect([qualification(), S[slot.CR2]]).toEqual([0x700000, 0x5678]);
+  });
+  test('a page fault that the guest takes writes CR2; one that the entry injects does not', () => {
+    expect(faultingRead(0, 0, 0)).toBe(EXIT.cpuid);
+    expect(S[slot.CR2]).toBe(0x700000);
+    S[slot.CR2] = 0x1234;
+    m.write(F.entryInterruptionInfo, VALID | (1 << 11) | (3 << 8) | 14);
+    m.write(F.entryErrorCode, 0);
+    expect(runGuest(m, [0x90])).toBe(EXIT.cpuid);
+    expect(S[slot.CR2]).toBe(0x1234);
+  });
 });
 
 describe('[vtx:idt-vectoring] events broken off', () => {

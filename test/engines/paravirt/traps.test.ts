@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { CPL, CR2, CS, EAX, EBX, ECX, EDX, EIP, ESP, SELECTOR, SS, segmentSlot } from '../../../src/core/state.ts';
+import {
+  CPL,
+  CS,
+  EAX,
+  EBX,
+  ECX,
+  EDX,
+  EIP,
+  ESP,
+  EVENT_ADDRESS,
+  SELECTOR,
+  SS,
+  segmentSlot,
+} from '../../../src/core/state.ts';
 import { BASE, CODE, DATA, Domain, HYPERCALL_PAGE, STACK_TOP } from './domain.ts';
 
 const KERNEL_CS = 0xe019;
@@ -73,13 +86,13 @@ describe('bounce frames', () => {
     const domain = new Domain();
     setTrap(domain, 14, 0);
     domain.call(3, KERNEL_DS, STACK_TOP);
-    domain.S[CR2] = 0x12345;
+    domain.S[EVENT_ADDRESS] = 0x12345;
     domain.S[ESP] = STACK_TOP - 256;
     domain.fault(14, 4);
     expect(domain.shared(8)).toBe(0x12345);
     expect(frame(domain, 1)).toEqual([0]);
     enterUser(domain, 0x1000, 0x2000);
-    domain.S[CR2] = 0x1000;
+    domain.S[EVENT_ADDRESS] = 0x1000;
     domain.fault(14, 4);
     expect(frame(domain, 1)).toEqual([4]);
   });
