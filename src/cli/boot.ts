@@ -62,7 +62,7 @@ function createEngine(args: Arguments): Engine {
   try {
     return definition.create(options);
   } catch (error) {
-    if (error instanceof ImageError) throw new SuiteError(`${error.message} (--kernel ${kernel})`);
+    if (error instanceof ImageError) throw new SuiteError(`${kernel}: ${error.message}`);
     throw error;
   }
 }
