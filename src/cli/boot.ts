@@ -117,6 +117,10 @@ function ended(stop: GuestStop): Ending {
   switch (stop.kind) {
     case 'exit':
       return { text: `exited with status ${stop.status}`, exitCode: stop.status === 0 ? EXIT.done : EXIT.cellFailed };
+    case 'reset':
+      return { text: 'reset the machine', exitCode: EXIT.cellFailed };
+    case 'off':
+      return { text: 'switched the machine off', exitCode: EXIT.done };
     case 'hang':
     case 'crash':
       return { text: `stopped: ${stop.message.replace(/\.$/, '')}`, exitCode: EXIT.cellFailed };

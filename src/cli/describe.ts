@@ -1,7 +1,7 @@
 /** `trivisor describe`: everything about one workload, engine or profile. */
 
 import { EVENT_ROWS } from '../cost/event.ts';
-import type { Priced, Profile } from '../cost/profile.ts';
+import type { Priced, Profile, Source } from '../cost/profile.ts';
 import type { EngineDefinition } from '../engines/engine.ts';
 import { renderTable } from '../report/text-table.ts';
 import type { Workload } from '../suite/catalogue.ts';
@@ -65,6 +65,7 @@ function describeProfile(profile: Profile, plain: boolean): string {
   const lines = [
     `${profile.name}: ${profile.title}`,
     `TLB: ${profile.tlb.data} data and ${profile.tlb.fetch} fetch entries; ${features.join(', ')}`,
+    `Bus clock: ${profile.bus.frequencyHz / 1e6} MHz (${sourceText(profile.bus.source)})`,
   ];
   const rows = [
     ...Object.entries(profile.instructions).map(([name, priced]) => priceRow(`instruction ${name}`, priced)),
@@ -78,7 +79,10 @@ function describeProfile(profile: Profile, plain: boolean): string {
 }
 
 function priceRow(name: string, priced: Priced): string[] {
-  const { source } = priced;
+  return [name, String(priced.cycles), sourceText(priced.source)];
+}
+
+function sourceText(source: Source): string {
   const text = source.kind === 'published' ? source.where : source.kind === 'derived' ? source.formula : source.why;
-  return [name, String(priced.cycles), `${source.kind}: ${text}`];
+  return `${source.kind}: ${text}`;
 }

@@ -17,3 +17,17 @@ export interface MemoryPort {
   load(linear: number, size: number): number;
   store(linear: number, size: number, value: number): void;
 }
+
+/** The local APIC as the processor's instructions see it. */
+export interface LocalApicPort {
+  /** Enabled in IA32_APIC_BASE, and so reported by CPUID. */
+  readonly enabled: boolean;
+  /** Its timer has the TSC-deadline mode. */
+  readonly tscDeadline: boolean;
+  hasMsr(index: number): boolean;
+  readMsr(index: number): readonly [low: number, high: number];
+  /** False if the value has reserved bits: #GP(0). */
+  writeMsr(index: number, low: number, high: number): boolean;
+  /** TSC_BASE has changed. */
+  timeStampWritten(): void;
+}

@@ -10,7 +10,7 @@ import { eventNumber } from '../cost/event.ts';
 import type { Ledger } from '../cost/ledger.ts';
 import type { Profile } from '../cost/profile.ts';
 import { ALWAYS_SET, ARITHMETIC, IF } from '../isa/eflags.ts';
-import type { MemoryPort, MmioBus, PortBus } from './buses.ts';
+import type { LocalApicPort, MemoryPort, MmioBus, PortBus } from './buses.ts';
 import { CodeCache } from './code-cache.ts';
 import { readEflags, setArithmeticFlags } from './flags.ts';
 import { AGAIN, type Cursor, createDispatcher, THROWN } from './interpreter/dispatcher.ts';
@@ -46,6 +46,7 @@ import { Segmentation } from './segmentation.ts';
 import {
   FAULT,
   GP,
+  NMI,
   raiseWithError,
   STOP_DEADLINE,
   STOP_HALT,
@@ -83,10 +84,14 @@ export class Cpu {
   readonly code: CodeCache;
   /** The VMX extension, if this processor has it. */
   vmx: VmxHooks | null = null;
+  /** The local APIC, if the machine has put one in. */
+  localApic: LocalApicPort | null = null;
   /** Called at a boundary when CYCLES has reached NEXT_EVENT: the machine runs the due device events. */
   onDeviceTime: () => void = () => {};
   /** Called when an external interrupt is taken through the IDT: the interrupt controller's acknowledge cycle. */
   acknowledgeInterrupt: () => number = () => 0;
+  /** FERR#: an x87 exception waits and CR0.NE is 0, so that the board's interrupt must report it. */
+  onFerr: () => void = () => {};
 
   readonly #cursor: Cursor = { block: 0, last: 0, entry: 0, signal: null };
   readonly #dispatch: (block: number) => number;
@@ -106,6 +111,10 @@ export class Cpu {
     const { state, time } = this.memory;
     state[slot.EFLAGS_SYSTEM] = ALWAYS_SET;
     state[slot.FETCH_PAGE] = -1;
+    // SDM volume 3A, table 9-1: x87 and SSE after a reset.
+    state[slot.FPU_CONTROL] = 0x40;
+    state[slot.FPU_TAG] = 0xff;
+    state[slot.MXCSR] = 0x1f80;
     time[slot.DEADLINE] = -1;
     time[slot.BUDGET] = Number.POSITIVE_INFINITY;
     time[slot.NEXT_EVENT] = Number.POSITIVE_INFINITY;
@@ -126,6 +135,12 @@ export class Cpu {
   /** Something that an event check must see has changed: the next block boundary looks. */
   attention(): void {
     this.memory.time[slot.DEADLINE] = -1;
+  }
+
+  /** The NMI pin rises, or an NMI message arrives: it is latched until it can be delivered (SDM 3A 6.7). */
+  raiseNmi(): void {
+    this.memory.state[slot.NMI_PENDING] = 1;
+    this.attention();
   }
 
   /** To be called after any change of CPL, segment registers, CR0, CR4 or EFLAGS.VM. */
@@ -303,6 +318,10 @@ export class Cpu {
       return STOP_REQUESTED;
     }
     const open = S[slot.SHADOW] === 0;
+    if (S[slot.NMI_PENDING] !== 0 && S[slot.NMI_BLOCKED] === 0 && open && S[slot.HOSTED] === 0) {
+      const stop = this.#nonMaskable();
+      if (stop !== STOP_NONE) return stop;
+    }
     if (S[slot.VMX_MODE] === 2) {
       const vmx = this.vmx as VmxHooks;
       if (S[slot.HOST_INTR] !== 0 || S[slot.INTR] !== 0) vmx.externalInterrupt();
@@ -328,6 +347,18 @@ export class Cpu {
     if ((T[slot.CYCLES] as number) >= (T[slot.BUDGET] as number)) return STOP_DEADLINE;
     T[slot.DEADLINE] = Math.min(T[slot.BUDGET] as number, T[slot.NEXT_EVENT] as number);
     return STOP_NONE;
+  }
+
+  /** Delivers the latched NMI. Under a VMM outside it is the guest's NMI and the VMM injects it. */
+  #nonMaskable(): number {
+    const S = this.memory.state;
+    if (S[slot.VMX_MODE] === 2 && (this.vmx as VmxHooks).nonMaskableInterrupt()) return STOP_NONE;
+    S[slot.NMI_PENDING] = 0;
+    S[slot.ACTIVITY] = 0;
+    S[slot.EVENT_VECTOR] = NMI;
+    S[slot.EVENT_KIND] = slot.EVENT_NMI;
+    S[slot.EVENT_HAS_ERROR] = 0;
+    return this.interrupts.deliver();
   }
 
   /**

@@ -52,6 +52,7 @@ import {
   IDTR_BASE,
   IDTR_LIMIT,
   LIMIT,
+  NMI_BLOCKED,
   RIGHTS,
   RIGHTS_P,
   SELECTOR,
@@ -136,6 +137,7 @@ export class Interrupts {
     if (!this.#nestedInSoftware) this.vectoringKind = -1;
     this.#nestedInSoftware = false;
     if (!injected) this.#intercept();
+    if (state[EVENT_KIND] === EVENT_NMI) state[NMI_BLOCKED] = 1;
     for (;;) {
       this.vectoringKind = state[EVENT_KIND];
       this.vectoringVector = state[EVENT_VECTOR];

@@ -121,6 +121,10 @@ export const STOP_REQUEST = 115;
 
 /** Inside a system instruction: the cycles and instructions before it are charged already. */
 export const PRECHARGED = 116;
+/** A non-maskable interrupt has arrived and is not delivered yet. */
+export const NMI_PENDING = 117;
+/** Blocking by NMI: from the delivery of one to the next IRET (SDM 3A 6.7.1). */
+export const NMI_BLOCKED = 118;
 
 /**
  * x87: the control, status (TOP in bits 13:11) and tag words, and the last instruction's opcode (11 bits), address and

@@ -70,6 +70,11 @@ export interface VmxHooks {
   interceptEvent(): void;
   /** Called at a boundary in non-root operation when INTR is raised, before the IF check. */
   externalInterrupt(): void;
+  /**
+   * Called at a boundary in non-root operation when an NMI is to be delivered. True if it is not the guest's to take now:
+   * a VMM outside keeps it.
+   */
+  nonMaskableInterrupt(): boolean;
   /** Called at a boundary in non-root operation when interrupts are open (IF set, no shadow). */
   interruptWindow(): void;
   tripleFault(): void;

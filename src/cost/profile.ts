@@ -17,9 +17,16 @@ export interface Profile {
   readonly name: string;
   readonly title: string;
   readonly frequencyHz: number;
+  /** The bus clock, which the local APIC's timer counts, in Hz. */
+  readonly bus: { readonly frequencyHz: number; readonly source: Source };
   /** Modelled TLB capacities, in entries. */
   readonly tlb: { readonly data: number; readonly fetch: number };
-  readonly features: { readonly ept: boolean; readonly vpid: boolean; readonly unrestrictedGuest: boolean };
+  readonly features: {
+    readonly ept: boolean;
+    readonly vpid: boolean;
+    readonly unrestrictedGuest: boolean;
+    readonly tscDeadline: boolean;
+  };
   /** CPUID identity: vendor string, and leaf 1 EAX (family, model, stepping). */
   readonly cpuid: { readonly vendor: string; readonly signature: number; readonly brand: string };
   readonly instructions: Readonly<Record<CostClass, Priced>>;

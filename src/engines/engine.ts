@@ -31,6 +31,8 @@ export type GuestStop =
     }
   | { readonly kind: 'exit'; readonly status: number }
   | { readonly kind: 'limit' }
+  /** The guest reset the machine or switched it off. */
+  | { readonly kind: 'reset' | 'off' }
   /** HLT with interrupts off and nothing to wake it. */
   | { readonly kind: 'hang'; readonly message: string }
   /** Triple fault, or the engine killed the guest (domain crash, internal limit): the message is a sentence. */
@@ -49,6 +51,12 @@ export interface Engine {
   counters(): Readonly<Record<string, number>>;
   snapshot(): Snapshot;
   restore(snapshot: Snapshot): void;
+}
+
+/** What a device asked for that stopped the processor (STOP_REQUESTED). */
+export function requestedStop(machine: Machine): GuestStop {
+  const { request } = machine.power;
+  return request === null ? { kind: 'exit', status: machine.debugExit.status ?? 0 } : { kind: request };
 }
 
 export interface EngineDefinition {

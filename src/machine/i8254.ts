@@ -6,20 +6,13 @@
  *
  * Counter 0 and 1 have their gates tied high; counter 2's gate is bit 0 of port 0x61.
  */
+import type { DeviceClock } from './clock.ts';
 import type { EventQueue } from './events.ts';
 import { PitCounter } from './pit-counter.ts';
 import type { BytePortDevice, MachinePortBus } from './port-bus.ts';
 
-/** Conversions between the processor's cycles and the timer's ticks. */
-export interface PitClock {
-  /** Ticks that have passed now. */
-  ticks(): number;
-  /** First cycle at which `ticks` ticks have passed. */
-  cyclesAt(ticks: number): number;
-}
-
 export class I8254 implements BytePortDevice {
-  readonly #clock: PitClock;
+  readonly #clock: DeviceClock;
   readonly #events: EventQueue;
   readonly #source: number;
   readonly #counters = [new PitCounter(), new PitCounter(), new PitCounter()] as const;
@@ -27,7 +20,7 @@ export class I8254 implements BytePortDevice {
   readonly #setLine: (level: boolean) => void;
 
   /** `setLine` drives the wire from counter 0's output. */
-  constructor(clock: PitClock, events: EventQueue, setLine: (level: boolean) => void) {
+  constructor(clock: DeviceClock, events: EventQueue, setLine: (level: boolean) => void) {
     this.#clock = clock;
     this.#events = events;
     this.#setLine = setLine;

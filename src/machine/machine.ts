@@ -5,6 +5,7 @@
 import type { MachineAddress } from '../core/address.ts';
 import { Cpu } from '../core/cpu.ts';
 import { MachineMemory } from '../core/memory.ts';
+import { PHYSICAL_BITS } from '../core/paging/walk.ts';
 import { STOP_DEADLINE, STOP_HALT } from '../core/signals.ts';
 import {
   BUDGET,
@@ -17,26 +18,41 @@ import {
   INTR,
   NEXT_EVENT,
   STOP_REQUEST,
+  TSC_BASE,
   VMX_MODE,
 } from '../core/state.ts';
 import { eventNumber } from '../cost/event.ts';
 import { Ledger } from '../cost/ledger.ts';
 import type { Profile } from '../cost/profile.ts';
 import { IF } from '../isa/eflags.ts';
-import { cyclesAt, PIT_HZ, ticksAt } from './clock.ts';
+import { PIT_HZ, PM_TIMER_HZ, RTC_HZ, TickClock } from './clock.ts';
 import { DebugExit } from './debug-exit.ts';
 import { EventQueue } from './events.ts';
+import { I8042 } from './i8042.ts';
 import { I8254 } from './i8254.ts';
 import { I8259Pair } from './i8259.ts';
+import { IoApic } from './io-apic.ts';
+import { APIC_BASE, LocalApic } from './local-apic.ts';
+import { Mc146818 } from './mc146818.ts';
 import { MachineMmioBus } from './mmio-bus.ts';
 import { Ns16550 } from './ns16550.ts';
 import { MachinePortBus } from './port-bus.ts';
+import { Power, SCI_IRQ } from './power.ts';
 import { type Snapshot, SnapshotRegistry, type StateArray } from './snapshot.ts';
 import { SystemPorts } from './system-ports.ts';
 
 const IDLE = eventNumber('idle');
 const PIT_INPUT = 0;
 const SERIAL_INPUT = 4;
+const RTC_INPUT = 8;
+
+/** Local APIC registers that firmware writes: virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2). */
+const VIRTUAL_WIRE: readonly (readonly [offset: number, value: number])[] = [
+  // Enabled, spurious vector FFH; LINT0 takes the 8259 pair's vectors, LINT1 is NMI.
+  [0xf0, 0x1ff],
+  [0x350, 0x700],
+  [0x360, 0x400],
+];
 
 export interface MachineOptions {
   readonly profile: Profile;
@@ -58,6 +74,11 @@ export class Machine {
   readonly pic: I8259Pair;
   readonly pit: I8254;
   readonly uart: Ns16550;
+  readonly localApic: LocalApic;
+  readonly ioApic: IoApic;
+  readonly rtc: Mc146818;
+  readonly keyboard: I8042;
+  readonly power: Power;
   readonly debugExit: DebugExit;
   readonly #registry: SnapshotRegistry;
 
@@ -69,19 +90,35 @@ export class Machine {
     this.ledger = new Ledger(profile, state, time);
     this.cpu = new Cpu({ memory: this.memory, profile, ledger: this.ledger, ports: this.ports, mmio: this.mmio });
     this.events = new EventQueue(time, () => this.cpu.attention());
-    this.pic = new I8259Pair((level) => this.#interruptOutput(level));
-    const ticks = (): number => ticksAt(time[CYCLES] as number, profile.frequencyHz, PIT_HZ);
-    const clock = { ticks, cyclesAt: (at: number): number => cyclesAt(at, profile.frequencyHz, PIT_HZ) };
-    this.pit = new I8254(clock, this.events, (level) => this.pic.setLine(PIT_INPUT, level));
-    this.uart = new Ns16550((level) => this.pic.setLine(SERIAL_INPUT, level));
-    this.debugExit = new DebugExit(() => {
+    const clock = (hertz: number): TickClock => new TickClock(time, profile.frequencyHz, hertz);
+    const requestStop = (): void => {
       state[STOP_REQUEST] = 1;
       this.cpu.attention();
+    };
+    const pitClock = clock(PIT_HZ);
+    this.pic = new I8259Pair((level) => {
+      this.localApic.setPin(0, level);
+      this.ioApic.setLine(0, level);
     });
-    const systemPorts = new SystemPorts(this.pit, ticks);
-    for (const chip of [this.pic, this.pit, this.uart, this.debugExit, systemPorts]) chip.attach(this.ports);
+    this.pit = new I8254(pitClock, this.events, (level) => this.#setLine(PIT_INPUT, level));
+    this.uart = new Ns16550((level) => this.#setLine(SERIAL_INPUT, level));
+    this.debugExit = new DebugExit(requestStop);
+    const systemPorts = new SystemPorts(this.pit, () => pitClock.ticks());
+    this.rtc = new Mc146818(clock(RTC_HZ), this.events, (level) => this.#setLine(RTC_INPUT, level), ramBytes);
+    this.power = new Power(clock(PM_TIMER_HZ), this.events, (level) => this.#setLine(SCI_IRQ, level), requestStop);
+    this.keyboard = new I8042({
+      setLine: (irq, level) => this.#setLine(irq, level),
+      reset: () => this.power.ask('reset'),
+    });
+    this.localApic = this.#makeLocalApic(profile);
+    this.ioApic = new IoApic(this.localApic);
+    const chips = [this.pic, this.pit, this.uart, this.debugExit, systemPorts, this.rtc, this.power, this.keyboard];
+    for (const chip of chips) chip.attach(this.ports);
+    this.ioApic.attach(this.mmio);
+    this.cpu.localApic = this.localApic;
+    for (const [offset, value] of VIRTUAL_WIRE) this.mmio.write(APIC_BASE + offset, value, 4);
     this.cpu.onDeviceTime = () => this.events.runDue();
-    this.cpu.acknowledgeInterrupt = () => this.pic.acknowledge();
+    this.cpu.acknowledgeInterrupt = () => this.localApic.acknowledge();
     this.#registry = new SnapshotRegistry(this.memory.ram, (at, data) =>
       this.memory.writeBytes(at as MachineAddress, data),
     );
@@ -91,6 +128,11 @@ export class Machine {
   /** Everything the guest has written to its console. */
   consoleText(): string {
     return this.uart.text();
+  }
+
+  /** Drives the chip set's NMI line, which bit 7 of the CMOS index port keeps from the processor. */
+  setNmiLine(level: boolean): void {
+    this.localApic.setPin(1, level && !this.rtc.nmiMasked);
   }
 
   /**
@@ -172,6 +214,39 @@ export class Machine {
     this.cpu.attention();
   }
 
+  #makeLocalApic(profile: Profile): LocalApic {
+    const { time } = this.memory;
+    const bus = new TickClock(time, profile.frequencyHz, profile.bus.frequencyHz);
+    return new LocalApic({
+      clock: {
+        ticks: () => bus.ticks(),
+        cyclesAt: (ticks) => bus.cyclesAt(ticks),
+        cycles: () => time[CYCLES] as number,
+        tscBase: () => time[TSC_BASE] as number,
+      },
+      events: this.events,
+      mmio: this.mmio,
+      tscDeadline: profile.features.tscDeadline,
+      physicalBits: PHYSICAL_BITS,
+      onInterrupt: (level) => this.#interruptOutput(level),
+      onNmi: () => this.#nonMaskable(),
+      acknowledgeExternal: () => this.pic.acknowledge(),
+      onEndOfInterrupt: (vector) => this.ioApic.endOfInterrupt(vector),
+    });
+  }
+
+  /** Drives an ISA interrupt line: into the 8259 pair, and into the I/O APIC, where the timer's is input 2. */
+  #setLine(irq: number, level: boolean): void {
+    this.pic.setLine(irq, level);
+    this.ioApic.setLine(irq === 0 ? 2 : irq, level);
+  }
+
+  #nonMaskable(): void {
+    const { state } = this.memory;
+    if (state[HOSTED] !== 0 || state[VMX_MODE] !== 0) state[HOST_INTR] = 1;
+    this.cpu.raiseNmi();
+  }
+
   #registerParts(systemPorts: SystemPorts): void {
     const { memory, cpu } = this;
     this.register('state', memory.state);
@@ -185,6 +260,11 @@ export class Machine {
       ns16550: this.uart,
       'debug exit': this.debugExit,
       'system ports': systemPorts,
+      'local apic': this.localApic,
+      'io apic': this.ioApic,
+      mc146818: this.rtc,
+      power: this.power,
+      i8042: this.keyboard,
     };
     for (const [name, chip] of Object.entries(chips)) {
       this.registerState(

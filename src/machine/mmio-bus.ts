@@ -28,6 +28,16 @@ export class MachineMmioBus implements MmioBus {
     this.#ranges.push({ first, end, device });
   }
 
+  /**
+   * Puts a device's one range at `first`, or nowhere if that is null. It may cover others' addresses, where it answers
+   * first: the processor's own registers, which do not reach the bus.
+   */
+  place(device: MmioDevice, first: number | null, bytes: number): void {
+    const before = this.#ranges.findIndex((range) => range.device === device);
+    if (before >= 0) this.#ranges.splice(before, 1);
+    if (first !== null) this.#ranges.unshift({ first, end: first + bytes, device });
+  }
+
   /** Whether a device answers at this physical address. */
   claims(physical: number): boolean {
     return this.#find(physical >>> 0) !== undefined;

@@ -167,6 +167,10 @@ function failure(stop: GuestStop, when: string, limit: number): Extract<CellOutc
       };
     case 'exit':
       return { status: 'failed', why: `The guest exited with status ${stop.status} ${when}.` };
+    case 'reset':
+      return { status: 'failed', why: `The guest reset the machine ${when}.` };
+    case 'off':
+      return { status: 'failed', why: `The guest switched the machine off ${when}.` };
     case 'hang':
       return { status: 'failed', why: `The guest hung ${when}: ${stop.message}` };
     case 'crash':

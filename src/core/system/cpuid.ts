@@ -11,8 +11,9 @@ import { isNonRoot } from './privilege.ts';
 const LAST_BASIC = 2;
 const LAST_EXTENDED = 0x80000008;
 
-/** Leaf 1 EDX: DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH. */
+/** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH. */
 const FEATURES =
+  (1 << 0) |
   (1 << 2) |
   (1 << 3) |
   (1 << 4) |
@@ -24,9 +25,11 @@ const FEATURES =
   (1 << 15) |
   (1 << 17) |
   (1 << 19);
+const FEATURE_APIC = 1 << 9;
 /** Leaf 1 ECX. */
 const FEATURE_VMX = 1 << 5;
-/** Leaf 1 EBX: CLFLUSH line of 8 quadwords, one logical processor. */
+const FEATURE_TSC_DEADLINE = 1 << 24;
+/** Leaf 1 EBX: CLFLUSH line of 8 quadwords, one logical processor, initial APIC ID 0. */
 const PROCESSOR = (8 << 8) | (1 << 16);
 /** Leaf 2: one iteration, and no cache or TLB descriptors: neither is modelled in their terms. */
 const DESCRIPTORS = 1;
@@ -46,9 +49,13 @@ export function cpuid(cpu: Cpu): void {
     case 0:
       set(state, LAST_BASIC, text(vendor, 0), text(vendor, 8), text(vendor, 4));
       return;
-    case 1:
-      set(state, signature, PROCESSOR, cpu.vmx === null ? 0 : FEATURE_VMX, FEATURES);
+    case 1: {
+      // A local APIC that IA32_APIC_BASE disables is not reported (SDM 3A 10.4.3).
+      const apic = cpu.localApic?.enabled === true ? cpu.localApic : null;
+      const ecx = (cpu.vmx === null ? 0 : FEATURE_VMX) | (apic?.tscDeadline === true ? FEATURE_TSC_DEADLINE : 0);
+      set(state, signature, PROCESSOR, ecx, FEATURES | (apic === null ? 0 : FEATURE_APIC));
       return;
+    }
     case 2:
       set(state, DESCRIPTORS, 0, 0, 0);
       return;

@@ -3,7 +3,7 @@ import { AC, ARITHMETIC, DF, ID, IF, IOPL, NT, TF, VIF, VIP, VM } from '../../is
 import type { Cpu } from '../cpu.ts';
 import { GP, raiseWithError } from '../signals.ts';
 import { setStackPointer } from '../stack-frame.ts';
-import { BASE, CPL, EFLAGS_SYSTEM, ESP, RIGHTS, SS, segmentSlot, TR } from '../state.ts';
+import { BASE, CPL, EFLAGS_SYSTEM, ESP, NMI_BLOCKED, RIGHTS, SS, segmentSlot, TR } from '../state.ts';
 import { TASK_BY_IRET, type VmxHooks } from '../vmx-hooks.ts';
 import { jumpReal, jumpTo, readReturnTarget, returnOuter } from './far-transfers.ts';
 import { hasIoPrivilege, isNonRoot, isProtected } from './privilege.ts';
@@ -38,6 +38,8 @@ export function iret(cpu: Cpu, size: number): void {
       returnOuter(cpu, selector, offset, 3 * size, size, 0);
     }
   }
+  // One that faults unblocks nothing here, so that a hypervisor which retries it need not block again (SDM 3C 27.2.3).
+  state[NMI_BLOCKED] = 0;
   cpu.setEflags((cpu.eflags() & ~mask) | (image & mask));
 }
 

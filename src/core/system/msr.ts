@@ -21,7 +21,6 @@ import type { VmxHooks } from '../vmx-hooks.ts';
 import { isNonRoot, requireRing0 } from './privilege.ts';
 
 const IA32_TSC = 0x10;
-const IA32_APIC_BASE = 0x1b;
 const IA32_BIOS_SIGN_ID = 0x8b;
 const IA32_SYSENTER_CS = 0x174;
 const IA32_SYSENTER_ESP = 0x175;
@@ -29,8 +28,6 @@ const IA32_SYSENTER_EIP = 0x176;
 const IA32_MISC_ENABLE = 0x1a0;
 const IA32_EFER = 0xc0000080 | 0;
 
-/** Local APIC disabled, bootstrap processor, usual address. */
-const APIC_BASE = 0xfee00100 | 0;
 /** Fast strings on, branch trace store and precise event sampling absent. */
 const MISC_ENABLE = 0x1801;
 
@@ -57,9 +54,6 @@ export function rdmsr(cpu: Cpu): void {
     case IA32_EFER:
       setWord(state, state[EFER]);
       return;
-    case IA32_APIC_BASE:
-      setWord(state, APIC_BASE);
-      return;
     case IA32_MISC_ENABLE:
       setWord(state, MISC_ENABLE);
       return;
@@ -67,7 +61,11 @@ export function rdmsr(cpu: Cpu): void {
       setWord(state, 0);
       return;
     default:
-      if (cpu.vmx?.readCapability(index) !== true) raiseWithError(state, GP, 0);
+      if (cpu.localApic?.hasMsr(index) === true) {
+        const [apicLow, apicHigh] = cpu.localApic.readMsr(index);
+        state[EAX] = apicLow;
+        state[EDX] = apicHigh;
+      } else if (cpu.vmx?.readCapability(index) !== true) raiseWithError(state, GP, 0);
   }
 }
 
@@ -81,6 +79,7 @@ export function wrmsr(cpu: Cpu): void {
   switch (index) {
     case IA32_TSC:
       time[TSC_BASE] = (high >>> 0) * TWO_32 + (low >>> 0) - time[CYCLES];
+      cpu.localApic?.timeStampWritten();
       return;
     case IA32_SYSENTER_CS:
       state[SYSENTER_CS] = low;
@@ -97,14 +96,13 @@ export function wrmsr(cpu: Cpu): void {
       state[EFER] = low;
       cpu.mmu.controlsChanged();
       return;
-    case IA32_APIC_BASE:
-      if (low !== APIC_BASE || high !== 0) raiseWithError(state, GP, 0);
-      return;
     case IA32_MISC_ENABLE:
     case IA32_BIOS_SIGN_ID:
       return;
     default:
-      if (cpu.vmx?.writeCapability(index, low, high) !== true) raiseWithError(state, GP, 0);
+      if (cpu.localApic?.hasMsr(index) === true) {
+        if (!cpu.localApic.writeMsr(index, low, high)) raiseWithError(state, GP, 0);
+      } else if (cpu.vmx?.writeCapability(index, low, high) !== true) raiseWithError(state, GP, 0);
   }
 }
 

@@ -20,6 +20,7 @@ import {
   IDTR_LIMIT,
   LDTR,
   LIMIT,
+  NMI_BLOCKED,
   PDPTE,
   RIGHTS,
   RIGHTS_UNUSABLE,
@@ -46,7 +47,6 @@ import {
 } from './controls.ts';
 import { FIELD } from './fields.ts';
 import { pdpteWord } from './guest-checks.ts';
-import { NMI_BLOCKED } from './state.ts';
 import type { Vmcs } from './vmcs.ts';
 
 const DR7 = DR0 + 7;

@@ -37,5 +37,3 @@ export const CR4_SHADOW = 157;
 export const EPT_ROOT = 158;
 /** What the fast tables were last projected under in non-root operation: tag, EPT root, CR0, CR4, EFER. */
 export const LAST_CONTEXT = 164;
-/** Guest blocking by NMI. */
-export const NMI_BLOCKED = 170;

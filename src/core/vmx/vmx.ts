@@ -6,7 +6,7 @@
 import { eventNumber } from '../../cost/event.ts';
 import type { MachineAddress } from '../address.ts';
 import type { Cpu } from '../cpu.ts';
-import { GP, raiseWithError, VM_EXIT } from '../signals.ts';
+import { GP, NMI, raiseWithError, VM_EXIT } from '../signals.ts';
 import {
   CR0,
   CR0_PE,
@@ -19,10 +19,13 @@ import {
   EVENT_EXTERNAL,
   EVENT_HAS_ERROR,
   EVENT_KIND,
+  EVENT_NMI,
   EVENT_SOFTWARE,
   EVENT_VECTOR,
   HOST_INTR,
   INTR,
+  NMI_BLOCKED,
+  NMI_PENDING,
   SHADOW,
   VMX_MODE,
 } from '../state.ts';
@@ -41,6 +44,7 @@ import {
   INFO_TYPE_SHIFT,
   INFO_VALID,
   PIN_EXTERNAL_INTERRUPT,
+  PIN_NMI,
   PROC_CR3_LOAD,
   PROC_CR3_STORE,
   PROC_DEBUG,
@@ -287,7 +291,7 @@ export class Vmx implements VmxHooks {
     const S = this.#state;
     const kind = S[EVENT_KIND] as number;
     const vector = S[EVENT_VECTOR] as number;
-    if (kind === EVENT_SOFTWARE || kind === EVENT_EXTERNAL) return;
+    if (kind === EVENT_SOFTWARE || kind === EVENT_EXTERNAL || kind === EVENT_NMI) return;
     const bit = (((S[EXCEPTION_BITMAP] as number) >>> vector) & 1) === 1;
     let exits = bit;
     if (vector === PAGE_FAULT) {
@@ -320,6 +324,17 @@ export class Vmx implements VmxHooks {
     S[EVENT_KIND] = EVENT_EXTERNAL;
     S[EVENT_HAS_ERROR] = 0;
     this.#cpu.interrupts.deliver();
+  }
+
+  nonMaskableInterrupt(): boolean {
+    const S = this.#state;
+    if (S[VMM_ATTACHED] === 1) return true;
+    if (((S[PIN_CONTROLS] as number) & PIN_NMI) !== 0) {
+      S[NMI_PENDING] = 0;
+      S[EXIT_INTERRUPTION] = INFO_VALID | (EVENT_NMI << INFO_TYPE_SHIFT) | NMI;
+      this.#exit(EXIT.exception, 0);
+    }
+    return false;
   }
 
   interruptWindow(): void {
@@ -363,7 +378,12 @@ export class Vmx implements VmxHooks {
   }
 
   completeExit(): number {
-    return this.transitions.complete();
+    const S = this.#state;
+    const isNmi = S[EXIT_INTERRUPTION] === (INFO_VALID | (EVENT_NMI << INFO_TYPE_SHIFT) | NMI);
+    const stop = this.transitions.complete();
+    // The exit blocks further NMIs until the host's IRET (SDM 3C 27.5.5).
+    if (isNmi) S[NMI_BLOCKED] = 1;
+    return stop;
   }
 
   /** Records an exit that an instruction or event causes and leaves the guest. */

@@ -2,16 +2,25 @@
 import type { Profile } from '../profile.ts';
 import { AA06, AGNER, assumed, derived, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { x87 } from './x87.ts';
 
 export const CORE2: Profile = {
   name: 'core2',
   title: 'Core 2 Duo E6700 (Merom), 2.66 GHz',
   frequencyHz: 2_660_000_000,
+  bus: {
+    frequencyHz: 266_000_000,
+    source: {
+      kind: 'published',
+      where: 'Intel, Core 2 Duo E6700: front side bus 1066 MHz, four transfers a clock; a tenth of the frequency',
+    },
+  },
   tlb: { data: 256, fetch: 128 },
-  features: { ept: false, vpid: false, unrestrictedGuest: false },
+  features: { ept: false, vpid: false, unrestrictedGuest: false, tscDeadline: false },
   cpuid: { vendor: 'GenuineIntel', signature: 0x6f6, brand: 'Intel(R) Core(TM)2 CPU 6700 @ 2.66GHz' },
   instructions: {
     ...ordinary(),
+    ...x87(),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(22, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -2,16 +2,22 @@
 import type { Profile } from '../profile.ts';
 import { AGNER, assumed, derived, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { x87 } from './x87.ts';
 
 export const NEHALEM: Profile = {
   name: 'nehalem',
   title: 'Core i7-920 (Nehalem), 2.66 GHz',
   frequencyHz: 2_660_000_000,
+  bus: {
+    frequencyHz: 133_000_000,
+    source: { kind: 'published', where: 'Intel, Core i7-920: base clock 133 MHz, ratio 20' },
+  },
   tlb: { data: 512, fetch: 512 },
-  features: { ept: true, vpid: true, unrestrictedGuest: false },
+  features: { ept: true, vpid: true, unrestrictedGuest: false, tscDeadline: false },
   cpuid: { vendor: 'GenuineIntel', signature: 0x106a5, brand: 'Intel(R) Core(TM) i7 CPU 920 @ 2.67GHz' },
   instructions: {
     ...ordinary(),
+    ...x87(),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(17, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -2,16 +2,22 @@
 import type { Profile } from '../profile.ts';
 import { AA06, AGNER, assumed, derived, GETPPID, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { x87 } from './x87.ts';
 
 export const PENTIUM4_672: Profile = {
   name: 'pentium4-672',
   title: 'Pentium 4 672 (Prescott 2M), 3.8 GHz',
   frequencyHz: 3_800_000_000,
+  bus: {
+    frequencyHz: 200_000_000,
+    source: { kind: 'published', where: 'Intel, Pentium 4 672: front side bus 800 MHz, four transfers a clock' },
+  },
   tlb: { data: 64, fetch: 64 },
-  features: { ept: false, vpid: false, unrestrictedGuest: false },
+  features: { ept: false, vpid: false, unrestrictedGuest: false, tscDeadline: false },
   cpuid: { vendor: 'GenuineIntel', signature: 0xf4a, brand: 'Intel(R) Pentium(R) 4 CPU 3.80GHz' },
   instructions: {
     ...ordinary(),
+    ...x87(),
     mul: assumed(10, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(76, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -2,16 +2,22 @@
 import type { Profile } from '../profile.ts';
 import { AGNER, assumed, derived, HSSV, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { x87 } from './x87.ts';
 
 export const SANDY_BRIDGE: Profile = {
   name: 'sandy-bridge',
   title: 'Core i7-2600 (Sandy Bridge), 3.4 GHz',
   frequencyHz: 3_400_000_000,
+  bus: {
+    frequencyHz: 100_000_000,
+    source: { kind: 'published', where: 'Intel, Core i7-2600: base clock 100 MHz, ratio 34' },
+  },
   tlb: { data: 512, fetch: 512 },
-  features: { ept: true, vpid: true, unrestrictedGuest: true },
+  features: { ept: true, vpid: true, unrestrictedGuest: true, tscDeadline: true },
   cpuid: { vendor: 'GenuineIntel', signature: 0x206a7, brand: 'Intel(R) Core(TM) i7-2600 CPU @ 3.40GHz' },
   instructions: {
     ...ordinary(),
+    ...x87(),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(20, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -11,7 +11,7 @@ import { applyBootState } from '../../machine/boot-state.ts';
 import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
-import type { Engine, EngineDefinition, EngineOptions, GuestStop } from '../engine.ts';
+import { type Engine, type EngineDefinition, type EngineOptions, type GuestStop, requestedStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
 
 class NativeEngine implements Engine {
@@ -41,7 +41,7 @@ class NativeEngine implements Engine {
       case STOP_DEADLINE:
         return { kind: 'limit' };
       case STOP_REQUESTED:
-        return { kind: 'exit', status: this.machine.debugExit.status ?? 0 };
+        return requestedStop(this.machine);
       case STOP_HALT:
         return { kind: 'hang', message: `The guest halted at ${this.#place()} with nothing that could wake it.` };
       case STOP_SHUTDOWN:

@@ -21,11 +21,12 @@ const SIGNATURE: readonly number[] = [0x566e6558, 0x65584d4d, 0x4d4d566e];
 export const XEN_VERSION = (4 << 16) | 1;
 
 /**
- * Leaf 1 EDX features that a paravirtual guest must not rely on: VME, PSE (no large pages), MCE, SEP (SYSENTER would have to
- * enter ring 0), MTRR, PGE (global pages are the hypervisor's), MCA, PSE-36, and in ECX: VMX, MONITOR.
+ * Leaf 1 EDX features that a paravirtual guest must not rely on: VME, PSE (no large pages), MCE, APIC, SEP (SYSENTER would have to
+ * enter ring 0), MTRR, PGE (global pages are the hypervisor's), MCA, PSE-36, and in ECX: VMX, MONITOR, TSC-deadline.
  */
-const HIDDEN_EDX = (1 << 1) | (1 << 3) | (1 << 7) | (1 << 11) | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 17);
-const HIDDEN_ECX = (1 << 5) | (1 << 3);
+const HIDDEN_EDX =
+  (1 << 1) | (1 << 3) | (1 << 7) | (1 << 9) | (1 << 11) | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 17);
+const HIDDEN_ECX = (1 << 5) | (1 << 3) | (1 << 24);
 
 /** Tries to carry out a forced CPUID at EIP. True if there was one. */
 export function emulateForcedCpuid(xen: Hypervisor, linear: number): boolean {

@@ -33,7 +33,7 @@ import { applyBootState } from '../../machine/boot-state.ts';
 import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
-import type { Engine, EngineOptions, GuestStop } from '../engine.ts';
+import { type Engine, type EngineOptions, type GuestStop, requestedStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
 import { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
 import { Adaptation } from './adaptation.ts';
@@ -137,7 +137,7 @@ export class RingCompressionEngine implements Engine {
             payload: [state[EBX] as number, state[ECX] as number, state[EDX] as number],
           };
         case STOP_REQUESTED:
-          return { kind: 'exit', status: machine.debugExit.status ?? 0 };
+          return requestedStop(machine);
         case STOP_SHUTDOWN:
           return { kind: 'crash', message: `The processor shut down at ${this.#place()}.` };
         default:
@@ -238,7 +238,7 @@ function buildMonitor(machine: Machine, frames: FrameMap, host: HostFrames, vari
     segments: new Segments(cpu, guest, v),
     counts: new Counts(),
     indirect: new Int32Array(memory.memory.buffer, memory.ramBase + host.machine(INDIRECT_BASE), 512),
-    acknowledgeInterrupt: () => machine.pic.acknowledge(),
+    acknowledgeInterrupt: () => machine.cpu.acknowledgeInterrupt(),
   });
   registerState(machine, monitor);
   return monitor;

@@ -30,7 +30,7 @@ import { applyBootState } from '../../machine/boot-state.ts';
 import { loadKernel } from '../../machine/kernel-loader.ts';
 import { Machine } from '../../machine/machine.ts';
 import type { Snapshot } from '../../machine/snapshot.ts';
-import type { Engine, EngineOptions, GuestStop } from '../engine.ts';
+import { type Engine, type EngineOptions, type GuestStop, requestedStop } from '../engine.ts';
 import { FrameMap } from '../frames.ts';
 import { GuestWalk } from '../shadow-paging/guest-walk.ts';
 import { ShadowPaging } from '../shadow-paging/shadow-paging.ts';
@@ -176,7 +176,7 @@ export class VtxEngine implements Engine {
             payload: [state[EBX] as number, state[ECX] as number, state[EDX] as number],
           };
         case STOP_REQUESTED:
-          return { kind: 'exit', status: machine.debugExit.status ?? 0 };
+          return requestedStop(machine);
         default:
           throw new Error(
             `The processor stopped in the guest ${vmm.vmx.vmcs.get(FIELD.exitReason)} for no reason a VMX guest can cause.`,
@@ -191,7 +191,7 @@ export class VtxEngine implements Engine {
     const { state, time } = machine.memory;
     if (state[STOP_REQUEST] !== 0) {
       state[STOP_REQUEST] = 0;
-      return { kind: 'exit', status: machine.debugExit.status ?? 0 };
+      return requestedStop(machine);
     }
     if (vmm.vcpu[V_HALTED] !== 0) {
       while (state[INTR] === 0) {
