@@ -28,6 +28,7 @@ const NAMES = [
   'settled',
   'emulatedAccess',
   'descriptorRefresh',
+  'descriptorAccess',
   'remapInvalidation',
 ] as const;
 export type CountName = (typeof NAMES)[number];

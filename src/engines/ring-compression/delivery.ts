@@ -140,6 +140,7 @@ function deliverOnce(m: Monitor, vector: number, kind: number, hasError: boolean
       `The guest handles vector ${vector} in ring ${inner ? dpl : m.cpl}; this engine runs rings 0 and 3.`,
     );
   }
+  segments.markAccessed();
 
   const fault = kind === EVENT_HARDWARE && vector < 32 && ((FAULTS >>> vector) & 1) !== 0;
   const image = fault ? m.flagsImage() | RF : m.flagsImage() & ~RF;
@@ -185,6 +186,7 @@ export function enterInner(m: Monitor, frame: readonly number[], external: numbe
     raiseWithError(state, TS, (ss & ~3) | external);
   }
   if (!isPresent(segments.high)) raiseWithError(state, SS_FAULT, (ss & ~3) | external);
+  segments.markAccessed();
   const { low, high } = segments;
   const old = [state[ESP] as number, v[V_SS] as number];
   const error = (ss & ~3) | external;

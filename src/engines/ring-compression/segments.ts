@@ -40,6 +40,7 @@ import {
   V_SS,
 } from './vcpu.ts';
 
+const ACCESSED = 0x100;
 const TOUCH = eventNumber('vmmTouch');
 /** Flat 32-bit code and data of DPL 1, accessed. */
 const CACHE_CODE_RIGHTS = 0xc0bb;
@@ -58,6 +59,8 @@ export class Segments {
   low = 0;
   high = 0;
 
+  /** Guest-linear address of that descriptor. */
+  #at = 0;
   readonly #cpu: Cpu;
   readonly #guest: GuestMemory;
   readonly #v: Int32Array;
@@ -78,6 +81,7 @@ export class Segments {
     if ((selector | 7) >>> 0 > limit >>> 0) return false;
     this.#cpu.ledger.charge(TOUCH);
     const at = (base + (selector & ~7)) >>> 0;
+    this.#at = at;
     const before = this.#guest.user;
     this.#guest.user = false;
     try {
@@ -95,6 +99,26 @@ export class Segments {
     if (!this.find(selector)) this.refuse(vector, (selector & ~3) | external);
   }
 
+  /**
+   * Sets the accessed bit of the descriptor just read in the guest's table, if it is clear, as every load of it does
+   * (SDM 3A 3.4.5.1). The store is the guest's: it may fault and is reported to traces.
+   */
+  markAccessed(at: number = this.#at, high: number = this.high): void {
+    if ((high & ACCESSED) !== 0) return;
+    const before = this.#guest.user;
+    this.#guest.user = false;
+    try {
+      this.#guest.store((at + 5) >>> 0, 1, ((high >>> 8) & 0xff) | 1);
+    } finally {
+      this.#guest.user = before;
+    }
+  }
+
+  /** Guest-linear address of the descriptor just read. */
+  get address(): number {
+    return this.#at;
+  }
+
   refuse(vector: number, error: number): never {
     return raiseWithError(this.#cpu.memory.state, vector, error);
   }
@@ -108,6 +132,7 @@ export class Segments {
       this.read(selector);
       if (rpl !== cpl || dplOf(this.high) !== cpl || !isWritable(this.high)) this.refuse(GP, selector & ~3);
       if (!isPresent(this.high)) this.refuse(SS_FAULT, selector & ~3);
+      this.markAccessed();
       v[V_SS] = selector;
       this.place(SS, cpl === 0 ? selector | 1 : selector);
       return;
@@ -120,6 +145,7 @@ export class Segments {
     if (!isReadable(this.high)) this.refuse(GP, selector & ~3);
     if (!isConforming(this.high) && dplOf(this.high) < Math.max(rpl, cpl)) this.refuse(GP, selector & ~3);
     if (!isPresent(this.high)) this.refuse(NP, selector & ~3);
+    this.markAccessed();
     this.place(segment, selector);
   }
 

@@ -1,7 +1,8 @@
 /**
  * Shadow descriptor tables: the host GDT and LDT mirror the guest's, so that segment loads in direct execution and
- * most in translated code are the processor's own work. A mirrored descriptor has DPL 0 raised to 1, its accessed bit
- * set, and its limit cut below the VMM. Guest tables are traced; the VMM's own entries lie in the last GDT slots.
+ * most in translated code are the processor's own work. A mirrored descriptor has DPL 0 raised to 1 and its limit cut below the VMM.
+ * One that the guest has not accessed yet is mirrored as not present: its first load faults, and the VMM sets the accessed bit in the
+ * guest's table. So its P bit in the answer of a LAR in user code is wrong until then. Guest tables are traced; the VMM's own entries lie in the last GDT slots.
  *
  * Not mirrored: gates and system descriptors; a far call through a guest call gate comes to the VMM as #GP.
  */
@@ -25,6 +26,7 @@ const CODE = 0x800;
 /** Conforming for code, expand-down for data. */
 const CONFORMING = 0x400;
 const ACCESSED = 0x100;
+const PRESENT = 0x8000;
 const BIG = 0x400000;
 const GRANULARITY = 0x800000;
 const DPL_SHIFT = 13;
@@ -143,6 +145,12 @@ export class ShadowDescriptors {
     return this.#mirror(table, index, base);
   }
 
+  /** Whether `selector` names a present code or data segment that is mirrored as not present because it was never accessed. */
+  isUnaccessed(selector: number): boolean {
+    const found = this.peek(selector);
+    return found !== null && (found[1] & (CODE_OR_DATA | PRESENT | ACCESSED)) === (CODE_OR_DATA | PRESENT);
+  }
+
   /** The guest's own descriptor, or null outside its table. Charges nothing. */
   peek(selector: number): readonly [low: number, high: number] | null {
     const [base, limit] = this.#extent((selector & 4) === 0 ? 0 : 1);
@@ -160,8 +168,9 @@ export class ShadowDescriptors {
 
   #mirror(table: 0 | 1, index: number, base: number): boolean {
     const at = (base + 8 * index) >>> 0;
-    const [low, high] = shadowDescriptor(this.#guest.peek32(at), this.#guest.peek32((at + 4) >>> 0));
-    return this.#put(table, index, low, high);
+    const guestHigh = this.#guest.peek32((at + 4) >>> 0);
+    const [low, high] = shadowDescriptor(this.#guest.peek32(at), guestHigh);
+    return this.#put(table, index, low, (guestHigh & ACCESSED) === 0 ? high & ~PRESENT : high);
   }
 
   #put(table: 0 | 1, index: number, low: number, high: number): boolean {

@@ -140,6 +140,10 @@ function exception(m: Monitor, vector: number): void {
     return;
   }
   if (error !== 0) {
+    if (vector !== GP && m.descriptors.isUnaccessed(error & 0xffff)) {
+      firstLoad(m, error & 0xffff);
+      return;
+    }
     if (m.direct && callThroughGate(m, error)) {
       dispatch(m);
       return;
@@ -155,6 +159,32 @@ function exception(m: Monitor, vector: number): void {
   else if (m.direct && (state[EIP] as number) >>> 0 > GUEST_LIMIT) fetchAbove(m);
   else if (m.direct && emulateUserPort(m)) dispatch(m);
   else emulate(m);
+}
+
+/** The processor is loading a descriptor for the first time: the guest's accessed bit, then again. */
+function firstLoad(m: Monitor, selector: number): void {
+  const { segments } = m;
+  m.counts.add(COUNT.descriptorAccess);
+  try {
+    segments.find(selector);
+    segments.markAccessed();
+  } catch (signal) {
+    if (signal !== FAULT) throw signal;
+    reflect(m);
+    return;
+  }
+  m.descriptors.refresh(selector);
+  if (m.direct) {
+    m.pc = (m.state[EIP] as number) >>> 0;
+    m.dropStale();
+  } else if (m.stale[0] !== 0) {
+    if (m.atBoundary()) {
+      dispatch(m);
+      return;
+    }
+    m.settle();
+  }
+  m.resume();
 }
 
 /** User code jumped above its truncated code segment: its page tables answer, as natively. */

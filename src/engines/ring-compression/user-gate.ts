@@ -45,6 +45,7 @@ function enterGate(m: Monitor, d: Decoded, low: number, high: number): boolean {
     state[EVENT_VECTOR] = GP;
     return false;
   }
+  segments.markAccessed();
   const parameters: number[] = [];
   const stack = segmentBase(m, SS) + (state[ESP] as number);
   for (let i = 0; i < (high & 0x1f); i++) parameters.push(guest.load((stack + 4 * i) >>> 0, 4));

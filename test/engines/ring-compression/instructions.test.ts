@@ -215,6 +215,86 @@ describe('segment registers', () => {
       put(a, 0x230040, 9);
       moveAx(a, BASED_DATA).bytes(0x8e, 0xe0, 0x64, 0x8b, 0x0d).value(0, 4);
     }));
+  /** Clears the accessed bits of a table's first eight descriptors, keeping their types. */
+  const clearAccessed = (a: Assembler): void => {
+    for (let at = 0x220008; at < 0x220028; at += 8)
+      a.bytes(0x80, 0x25)
+        .value(at + 5, 4)
+        .bytes(0xfe);
+  };
+  /** Adds the descriptors' rights to EDI, rotating, so that every accessed bit shows. */
+  const addRights = (a: Assembler): void => {
+    for (let at = 0x220008; at < 0x220040; at += 8)
+      a.bytes(0x0f, 0xb6, 0x15)
+        .value(at + 5, 4)
+        .bytes(0x01, 0xd7, 0xc1, 0xc7, 5);
+  };
+  for (const [name, load] of Object.entries({
+    'mov ds': [0x8e, 0xd8],
+    'mov ss': [0x8e, 0xd0],
+    'mov gs': [0x8e, 0xe8],
+    'push, pop es': [0x50, 0x07],
+    'push, pop fs': [0x50, 0x0f, 0xa1],
+    'a refused load': [0x66, 0xb8, 0x30, 0, 0x8e, 0xd0],
+    'verw and lar': [0x0f, 0x00, 0xe8, 0x0f, 0x02, 0xc8],
+  })) {
+    it(`[rc:accessed-descriptors] ${name} leaves native's accessed bits in the guest's table`, () => {
+      for (const selector of name === 'a refused load'
+        ? [KERNEL_DATA]
+        : [KERNEL_DATA, ...(name.includes('ss') ? [] : [BASED_DATA])]) {
+        cases([
+          (a) => {
+            clearAccessed(a);
+            addRights(a);
+            moveAx(a, selector).bytes(...load);
+            addRights(a);
+            moveAx(a, KERNEL_DATA).bytes(0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0);
+          },
+          (a) => addRights(a),
+        ]);
+      }
+    });
+  }
+  it('[rc:accessed-descriptors] far jumps, INT, IRET to ring 3 and its own loads too', () =>
+    same((a) => {
+      const user = a.label();
+      const kernelAgain = a.label();
+      const over = a.label();
+      a.jmp(over);
+      a.bind(user);
+      a.bytes(0xb8).value(USER_DATA, 4).bytes(0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0, 0xcd, 0x40);
+      const handler = a.bind();
+      a.bytes(0xb8).value(KERNEL_DATA, 4).bytes(0x8e, 0xd8, 0x8e, 0xc0);
+      addRights(a);
+      a.jmp(kernelAgain);
+      a.bind(over);
+      gate(a, 0x40, handler, 3);
+      clearAccessed(a);
+      a.bytes(0xea)
+        .value(a.address + 6, 4)
+        .value(KERNEL_CODE, 2);
+      addRights(a);
+      a.bytes(0xcd, 0x40);
+      a.bind(kernelAgain);
+      const second = a.label();
+      a.bytes(0x85, 0xf6).jcc(5, second);
+      a.bytes(0x46);
+      clearAccessed(a);
+      enterUser(a, user, STACK_AT - 128);
+      a.bind(second);
+      addRights(a);
+    }));
+  it('[rc:accessed-descriptors] it costs one fault a descriptor', () => {
+    const engine = ring(
+      kernel((a) => {
+        clearAccessed(a);
+        moveAx(a, KERNEL_DATA);
+        for (let i = 0; i < 10; i++) a.bytes(0x8e, 0xd8, 0x8e, 0xc0);
+      }),
+    );
+    runToEnd(engine);
+    expect(engine.counters().descriptorAccess).toBe(1);
+  });
   it('[rc:descriptor-traces] LDT selectors', () =>
     same((a) => {
       moveAx(a, LOCAL_TABLE).bytes(0x0f, 0x00, 0xd0, 0x0f, 0x00, 0xc1);
@@ -240,6 +320,51 @@ describe('transfers', () => {
         .value(KERNEL_CODE, 2);
       a.bytes(0x90, 0x47);
     }));
+  /** Puts at `address`: pop of what a 16-bit call pushed into AX (if `pop`), then a jump to `back`. */
+  const landing = (a: Assembler, address: number, back: number, pop: boolean): void => {
+    const code = [...(pop ? [0x66, 0x58] : [0x66, 0x90]), 0x46, 0xbf, ...word32(back), 0xff, 0xe7, 0x90, 0x90];
+    for (let at = 0; at < 12; at += 4) {
+      const [b0 = 0, b1 = 0, b2 = 0, b3 = 0] = code.slice(at, at + 4);
+      put(a, address + at, b0 | (b1 << 8) | (b2 << 16) | (b3 << 24));
+    }
+  };
+  /** The three stores of a landing, ten bytes each, come before the code under test. */
+  const PUT_BYTES = 30;
+  const word32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
+  const word16 = (value: number): number[] => word32(value).slice(0, 2);
+  const NEAR: Readonly<Record<string, { code: (next: number) => number[]; length: number; pop?: boolean }>> = {
+    'call rel16': { code: (next) => [0x66, 0xe8, ...word16(0x8000 - next)], length: 4, pop: true },
+    'call ax': { code: () => [0xb8, 0, 0x80, 0x34, 0x12, 0x66, 0xff, 0xd0], length: 8, pop: true },
+    'jmp ax': { code: () => [0xb8, 0, 0x80, 0x34, 0x12, 0x66, 0xff, 0xe0], length: 8 },
+    'jmp rel16': { code: (next) => [0x66, 0xe9, ...word16(0x8000 - next)], length: 4 },
+    'je rel16': { code: (next) => [0x39, 0xc0, 0x66, 0x0f, 0x84, ...word16(0x8000 - next)], length: 7 },
+    'ret of 16 bits': { code: () => [0x66, 0x68, 0, 0x80, 0x66, 0xc3], length: 6 },
+    'ret imm16 of 16 bits': { code: () => [0x6a, 1, 0x66, 0x68, 0, 0x80, 0x66, 0xc2, 4, 0], length: 10 },
+    'call gs:[mem]': { code: () => [0x65, 0xff, 0x15, ...word32(DATA_AT + 0x40)], length: 7 },
+    'jmp cs:[mem]': { code: () => [0x2e, 0xff, 0x25, ...word32(DATA_AT + 0x40)], length: 7 },
+  };
+  for (const [name, { code, length, pop = false }] of Object.entries(NEAR)) {
+    it(`[rc:indirect] ${name} goes where it goes natively`, () =>
+      same((a) => {
+        put(a, DATA_AT + 0x40, 0x8000);
+        const next = a.address + PUT_BYTES + length;
+        landing(a, 0x8000, next, pop);
+        a.bytes(...code(next));
+        a.bytes(0x47);
+      }));
+  }
+  for (const [name, opcode, ecx] of [
+    ['loop', 0xe2, 3],
+    ['jecxz', 0xe3, 0],
+  ] as const) {
+    it(`[rc:indirect] ${name} with an operand-size prefix cuts the target`, () =>
+      same((a) => {
+        const next = a.address + PUT_BYTES + 5 + 3;
+        landing(a, (next + 0x10) & 0xffff, next, false);
+        a.bytes(0xb9).value(ecx, 4).bytes(0x66, opcode, 0x10);
+        a.bytes(0x47);
+      }));
+  }
   it('[rc:gates] a far jump to a bad selector is #GP with it', () => same((a) => a.bytes(0xea, 0, 0, 0, 0, 0x48, 0)));
   it('[rc:int3-into-bound] INT3, INTO, BOUND', () => {
     same((a) => a.bytes(0xcc));

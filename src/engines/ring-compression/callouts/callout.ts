@@ -132,6 +132,10 @@ function instruction(m: Monitor, address: number, length: number): void {
 
 /** Instructions that may go to their own address. */
 const TRANSFERS_ALWAYS: ReadonlySet<string> = new Set([
+  'call',
+  'callIndirect',
+  'jmpIndirect',
+  'ret',
   'iret',
   'farRet',
   'farJump',

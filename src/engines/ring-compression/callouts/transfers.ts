@@ -1,14 +1,26 @@
-/** Far transfers and returns of the guest kernel, with the checks of virtual CPL 0 (SDM volume 2: IRET, RET, JMP, CALL). */
+/**
+ * Far transfers and returns of the guest kernel, with the checks of virtual CPL 0 (SDM volume 2: IRET, RET, JMP, CALL), and the near
+ * ones that the cache does not carry out: 16-bit targets and operands that GS or CS leads to.
+ */
 import { BP, GP, NP, OF_TRAP, raiseWithError, SS_FAULT } from '../../../core/signals.ts';
-import { ECX, EDX, ESP, EVENT_SOFTWARE, EVENT_SOFTWARE_EXCEPTION, SS } from '../../../core/state.ts';
+import {
+  ECX,
+  EDX,
+  ESP,
+  EVENT_SOFTWARE,
+  EVENT_SOFTWARE_EXCEPTION,
+  GS,
+  RIGHTS_UNUSABLE,
+  SS,
+} from '../../../core/state.ts';
 import { NT, OF, TF, VM } from '../../../isa/eflags.ts';
 import type { Decoded } from '../../../isa/instruction.ts';
 import { deliver } from '../delivery.ts';
 import { GuestKilled } from '../guest-killed.ts';
 import type { Monitor } from '../monitor.ts';
-import { linearOf, segmentBase } from '../operands.ts';
+import { linearOf, readRm, segmentBase } from '../operands.ts';
 import { dplOf, isCode, isConforming, isPresent, isWritable } from '../segments.ts';
-import { V_CS, V_SYSENTER_CS } from '../vcpu.ts';
+import { V_CS, V_GS_RIGHTS, V_SYSENTER_CS } from '../vcpu.ts';
 import type { Handlers } from './handler.ts';
 
 function pop(m: Monitor, index: number, size: number): number {
@@ -23,6 +35,7 @@ function checkKernelCode(m: Monitor, selector: number): void {
   const dpl = dplOf(segments.high);
   if (isConforming(segments.high) ? dpl > 0 : dpl !== 0) raiseWithError(state, GP, selector & ~3);
   if (!isPresent(segments.high)) raiseWithError(state, NP, selector & ~3);
+  segments.markAccessed();
   requireFlat(segments.low, segments.high);
 }
 
@@ -41,6 +54,7 @@ function returnToUser(m: Monitor, eip: number, cs: number, esp: number, ss: numb
   segments.read(cs);
   const csLow = segments.low;
   const csHigh = segments.high;
+  const csAt = segments.address;
   const dpl = dplOf(csHigh);
   if (!isCode(csHigh) || (isConforming(csHigh) ? dpl > (cs & 3) : dpl !== (cs & 3))) raiseWithError(state, GP, cs & ~3);
   if ((cs & 3) !== 3) throw new GuestKilled('The guest returns to ring 1 or 2; this engine runs rings 0 and 3.');
@@ -48,9 +62,40 @@ function returnToUser(m: Monitor, eip: number, cs: number, esp: number, ss: numb
   segments.read(ss);
   if ((ss & 3) !== 3 || dplOf(segments.high) !== 3 || !isWritable(segments.high)) raiseWithError(state, GP, ss & ~3);
   if (!isPresent(segments.high)) raiseWithError(state, SS_FAULT, ss & ~3);
+  segments.markAccessed();
+  segments.markAccessed(csAt, csHigh);
   segments.enterDirect(cs, csLow, csHigh, ss, segments.low, segments.high);
   state[ESP] = esp;
   m.pc = eip >>> 0;
+}
+
+/** The target of a near indirect transfer. */
+function nearTarget(m: Monitor, d: Decoded): number {
+  if (d.mod !== 3 && d.segment === GS && ((m.v[V_GS_RIGHTS] as number) & RIGHTS_UNUSABLE) !== 0) {
+    raiseWithError(m.state, GP, 0);
+  }
+  return readRm(m, d, d.operandSize) >>> 0;
+}
+
+/** Pushes `next` as far as the operand size goes, and goes to `target`. */
+function nearCall(m: Monitor, d: Decoded, next: number, target: number): void {
+  const size = d.operandSize;
+  const esp = m.register(4);
+  m.guest.store((segmentBase(m, SS) + esp - size) >>> 0, size, size === 2 ? next & 0xffff : next);
+  m.state[ESP] = esp - size;
+  m.pc = target;
+}
+
+function callRelative(m: Monitor, d: Decoded, next: number): void {
+  const target = (next + d.immediate) >>> 0;
+  nearCall(m, d, next, d.operandSize === 2 ? target & 0xffff : target);
+}
+
+function nearRet(m: Monitor, d: Decoded): void {
+  const size = d.operandSize;
+  const target = pop(m, 0, size);
+  m.state[ESP] = m.register(4) + size + (d.immediateSize === 0 ? 0 : d.immediate & 0xffff);
+  m.pc = target >>> 0;
 }
 
 function iret(m: Monitor, d: Decoded): void {
@@ -157,6 +202,12 @@ function pushf(m: Monitor, d: Decoded): void {
 }
 
 export const TRANSFERS: Handlers = {
+  call: callRelative,
+  callIndirect: (m, d, next) => nearCall(m, d, next, nearTarget(m, d)),
+  jmpIndirect: (m, d) => {
+    m.pc = nearTarget(m, d);
+  },
+  ret: nearRet,
   iret,
   farRet,
   farJump,

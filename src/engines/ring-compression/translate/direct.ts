@@ -1,6 +1,8 @@
 /** Direct branches: exits to continuations, which chaining replaces. */
 import type { Sequence } from './unit.ts';
 
+const OPERAND_SIZE = 0x66;
+
 function target(next: number, displacement: number, operandSize: number): number {
   const linear = (next + displacement) >>> 0;
   return operandSize === 2 ? linear & 0xffff : linear;
@@ -26,11 +28,16 @@ const call: Sequence = (u) => {
   u.continueAt(target(u.next, u.d.immediate, 4));
 };
 
-/** LOOP and JECXZ have short distances only: `loop taken; jmp short fall; taken: jmp target; fall:`. */
+/**
+ * LOOP and JECXZ have short distances only: `loop taken; jmp short fall; taken: jmp target; fall:`. An operand-size prefix
+ * would cut the cache's own address: it stays behind, and cuts the guest's.
+ */
 const loop: Sequence = (u) => {
   const { e, d } = u;
   u.boundary();
-  e.copy(u.source, u.offset, d.length - 1);
+  for (let at = u.offset; at < u.offset + d.length - 1; at++) {
+    if (u.source[at] !== OPERAND_SIZE) e.put(u.source[at] as number);
+  }
   e.put(2);
   u.boundary(u.next);
   e.put(0xeb, 5);
