@@ -7,7 +7,14 @@
  */
 import { COST_CLASSES, type CostClass } from '../isa/cost-class.ts';
 import { createDecoded, decode, markerCode } from '../isa/decode.ts';
-import { DECODE_INVALID, DECODE_OK, DECODE_TOO_LONG, DECODE_TRUNCATED, type Decoded } from '../isa/instruction.ts';
+import {
+  DECODE_INVALID,
+  DECODE_OK,
+  DECODE_TOO_LONG,
+  DECODE_TRUNCATED,
+  type Decoded,
+  type Instruction,
+} from '../isa/instruction.ts';
 import type { Cpu } from './cpu.ts';
 import {
   END_HANDLER,
@@ -405,12 +412,16 @@ export class CodeCache {
       const kind = operand[0];
       if (kind === 'G' || kind === 'Z') reg = registerIndex(kind === 'G' ? d.reg : d.opcodeRegister, size);
       if ((kind === 'E' && operand !== 'ES') || kind === 'R') rm = registerIndex(d.rm, kind === 'R' ? 4 : size);
+      if (operand === 'STi') rm = registerIndex(d.rm, 4);
       if (isMemoryOperand(operand, d.mod)) memory = 'flat';
     }
     code[p + R_REG] = reg;
     code[p + R_RM] = rm;
     code[p + R_NEXT] = next;
     code[p + R_IMM] = instruction.operands.some((operand) => operand[0] === 'J') ? next + d.immediate : d.immediate;
+    // What x87 keeps of an opcode: its low three bits and the ModRM byte.
+    if (isX87(instruction))
+      code[p + R_IMM] = ((instruction.encoding.opcode & 7) << 8) | (d.mod << 6) | (d.reg << 3) | d.rm;
     code[p + R_TABLE] = tableFor(SS);
     code[p + R_AUX] = d.immediate2;
 
@@ -443,6 +454,10 @@ export class CodeCache {
       repeat,
     };
   }
+}
+
+function isX87({ encoding }: Instruction): boolean {
+  return encoding.map === 0 && (encoding.opcode & 0xf8) === 0xd8;
 }
 
 const COST_NUMBER: ReadonlyMap<CostClass, number> = new Map(COST_CLASSES.map((name, number) => [name, number]));

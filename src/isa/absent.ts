@@ -8,14 +8,14 @@ export interface AbsentInstructions {
 }
 
 export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
-  { name: 'x87 floating point, FWAIT', opcodes: ['9b', 'd8-df'] },
+  { name: 'FISTTP (SSE3), FRSTPM (80287)', opcodes: ['db /1', 'dd /1', 'df /1', 'db /4'] },
   { name: 'MMX', opcodes: ['np 0f 60-6b', 'np 0f 6e-77', 'np 0f 7e-7f', 'np 0f d1-fe'] },
   {
     name: 'SSE, SSE2, SSE3, SSSE3, SSE4',
     opcodes: ['0f 10-17', '0f 28-2f', '0f 50-7f', '0f c2-c6', '0f d0-fe', '0f 38', '0f 3a', '0f f0'],
   },
   { name: 'AVX, AVX2, AVX-512, FMA, BMI (VEX, EVEX and XOP prefixes)', opcodes: ['c4', 'c5', '62', '8f /1-/7'] },
-  { name: 'FXSAVE FXRSTOR LDMXCSR STMXCSR XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /0-/6', '0f c7 /3-/5'] },
+  { name: 'LDMXCSR STMXCSR XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /2-/6', '0f c7 /3-/5'] },
   { name: 'CLFLUSHOPT CLWB', opcodes: ['66 0f ae /7', '66 0f ae /6'] },
   { name: 'XABORT, XBEGIN', opcodes: ['c6 f8', 'c7 f8'] },
   { name: 'SGX, PCONFIG, WRMSRNS', opcodes: ['0f 01 c0', '0f 01 c5', '0f 01 c6', '0f 01 cf', '0f 01 d7'] },

@@ -59,6 +59,8 @@ function accepts(code: OperandCode, operand: AssemblerOperand, operandSize: numb
       return code === 'Cd';
     case 'debug':
       return code === 'Dd';
+    case 'stack':
+      return code === 'STi' || (code === 'ST' && operand.number === 0);
     case 'memory':
       return acceptsMemory(code, operand, operandSize);
     case 'far':
@@ -86,7 +88,7 @@ function acceptsRegister(code: OperandCode, number: number, size: number, operan
 function acceptsMemory(code: OperandCode, operand: MemoryReference, operandSize: number): boolean {
   if (code[0] === 'O' && (operand.base >= 0 || operand.index >= 0)) return false;
   if (code === 'M' || code === 'Ms') return true;
-  return /^[EMO][bwdvqpa]$/.test(code) && operand.size === operandBytes(code, operandSize);
+  return /^[EMO][bwdvqpatefx]$/.test(code) && operand.size === operandBytes(code, operandSize);
 }
 
 export class Assembler {
@@ -230,6 +232,8 @@ export class Assembler {
       if (typeof operand !== 'object' || !(code === 'eAX' || /^[EGZO]v$/.test(code))) {
         if (typeof operand === 'object' && operand.kind === 'memory' && code === 'Mp') return operand.size - 2;
         if (typeof operand === 'object' && operand.kind === 'memory' && code === 'Ma') return operand.size / 2;
+        if (typeof operand === 'object' && operand.kind === 'memory' && code === 'Me') return operand.size / 7;
+        if (typeof operand === 'object' && operand.kind === 'memory' && code === 'Mf') return (operand.size - 80) / 7;
         continue;
       }
       if (operand.kind === 'register' && operand.size !== 1) return operand.size;
@@ -277,7 +281,7 @@ class Encoder {
       if (segment >= 0 && segment !== defaultSegment(reference.base)) this.put(PREFIX_SEGMENT[segment]!);
       if ((reference.addressSize === 4) !== this.code32) this.put(0x67);
     }
-    const sized = encoding.prefix < 0 && row.operands.some((code) => /v$|z$|^eAX$|p$|a$|^Ibs$/.test(code));
+    const sized = encoding.prefix < 0 && row.operands.some((code) => /v$|z$|^eAX$|p$|a$|^Ibs$|^M[ef]$/.test(code));
     if (sized && (operandSize === 4) !== this.code32) this.put(0x66);
     if (encoding.prefix > 0) this.put(encoding.prefix);
     if (encoding.map > 0) this.put(0x0f);
@@ -298,8 +302,10 @@ class Encoder {
       if (/^[GSCD][a-z]$/.test(code)) reg = numberOf(operands[i]!);
       if (/^[EMR][a-z]?$/.test(code)) rm = operands[i]!;
     });
-    if (row.encoding.modrmFirst >= 0) this.put(row.encoding.modrmFirst);
-    else if (typeof rm === 'object' && rm.kind === 'memory') {
+    if (row.encoding.modrmFirst >= 0) {
+      const inModrm = row.operands.indexOf('STi');
+      this.put(row.encoding.modrmFirst + (inModrm < 0 ? 0 : numberOf(operands[inModrm]!)));
+    } else if (typeof rm === 'object' && rm.kind === 'memory') {
       if (rm.addressSize === 2) this.memory16(reg, rm);
       else this.memory32(reg, rm);
     } else this.put(0xc0 | (reg << 3) | (rm === undefined ? 0 : numberOf(rm)));

@@ -14,7 +14,14 @@ const SIZED_NAMES: Readonly<Record<string, readonly [word: string, doubleword: s
   iret: ['iret', 'iretd'],
 };
 const STRING_SUFFIX: Readonly<Record<number, string>> = { 1: 'b', 2: 'w', 4: 'd' };
-const SIZE_NAMES: Readonly<Record<number, string>> = { 1: 'byte', 2: 'word', 4: 'dword', 6: 'fword', 8: 'qword' };
+const SIZE_NAMES: Readonly<Record<number, string>> = {
+  1: 'byte',
+  2: 'word',
+  4: 'dword',
+  6: 'fword',
+  8: 'qword',
+  10: 'tbyte',
+};
 
 /** The mnemonic with its size where Intel's name has one: movsd, cwde, pushfd, jcxz. */
 export function sizedMnemonic(decoded: Decoded): string {
@@ -61,6 +68,8 @@ export function formatOperand(operand: OperandValue, next: number): string {
       return `cr${operand.number}`;
     case 'debug':
       return `dr${operand.number}`;
+    case 'stack':
+      return `st(${operand.number})`;
     case 'memory':
       return formatMemory(operand);
     case 'far':

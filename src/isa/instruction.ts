@@ -10,6 +10,7 @@ import type { CostClass } from './cost-class.ts';
  * in ModRM reg, C / D = control / debug register in ModRM reg, O = offset without ModRM, A = far pointer,
  * X / Y = string source / destination; b = byte, w = word, v = 16 or 32 by operand size, z = immediate of
  * that size, d = doubleword, q = quadword, p = far pointer in memory, s = pseudo-descriptor; Ibs = byte sign-extended to the operand size.
+ * x87: ST = ST(0), STi = ST(i) with i in ModRM rm, t = ten bytes, e = environment, f = environment and registers; x = the 512 bytes of FXSAVE.
  * AL AX eAX DX CL 1 ES CS SS DS FS GS stand for themselves.
  */
 export type OperandCode =
@@ -38,6 +39,12 @@ export type OperandCode =
   | 'Mp'
   | 'Ms'
   | 'Ma'
+  | 'Mt'
+  | 'Me'
+  | 'Mf'
+  | 'Mx'
+  | 'ST'
+  | 'STi'
   | 'Rd'
   | 'Sw'
   | 'Cd'

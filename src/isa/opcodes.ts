@@ -6,6 +6,7 @@
  * What is not here is #UD; `absent.ts` names it.
  */
 import type { OperandCode } from './instruction.ts';
+import { FPU_OPCODES } from './opcodes-fpu.ts';
 
 export type OpcodeRow = readonly [encoding: string, name: string, ...operands: OperandCode[]];
 
@@ -280,4 +281,5 @@ export const OPCODES: readonly OpcodeRow[] = [
   ['0f c8+r', 'bswap', 'Zd'],
   ['66 0f 38 80', 'invept', 'Gd', 'M'],
   ['66 0f 38 81', 'invvpid', 'Gd', 'M'],
+  ...FPU_OPCODES,
 ];

@@ -16,6 +16,12 @@ export interface SystemRegister {
   readonly number: number;
 }
 
+/** ST(number). */
+export interface StackRegister {
+  readonly kind: 'stack';
+  readonly number: number;
+}
+
 export interface MemoryReference {
   readonly kind: 'memory';
   /** Bytes accessed; 0 if the reference is only an address (LEA, INVLPG). */
@@ -43,7 +49,14 @@ export interface RelativeTarget {
   readonly displacement: number;
 }
 
-export type OperandValue = Register | SystemRegister | MemoryReference | FarPointer | RelativeTarget | number;
+export type OperandValue =
+  | Register
+  | SystemRegister
+  | StackRegister
+  | MemoryReference
+  | FarPointer
+  | RelativeTarget
+  | number;
 
 const register = (size: 1 | 2 | 4, number: number): Register => ({ kind: 'register', size, number });
 export const register8 = (number: number): Register => register(1, number);
@@ -51,6 +64,7 @@ export const register16 = (number: number): Register => register(2, number);
 export const register32 = (number: number): Register => register(4, number);
 export const segmentRegister = (number: number): SystemRegister => ({ kind: 'segment', number });
 export const controlRegister = (number: number): SystemRegister => ({ kind: 'control', number });
+export const stackRegister = (number: number): StackRegister => ({ kind: 'stack', number });
 export const debugRegister = (number: number): SystemRegister => ({ kind: 'debug', number });
 
 /** A memory reference with 32-bit addressing: `memory(4, { base: 5, displacement: -8, segment: 5 })` is `dword ptr gs:[ebp-8]`. */
@@ -86,6 +100,14 @@ export function operandBytes(code: OperandCode, operandSize: number): number {
       return 6;
     case 'a':
       return 2 * operandSize;
+    case 't':
+      return 10;
+    case 'e':
+      return 7 * operandSize;
+    case 'f':
+      return 7 * operandSize + 80;
+    case 'x':
+      return 512;
     default:
       return 0;
   }
@@ -100,6 +122,7 @@ const EDI = 7;
 export function operandValue(code: OperandCode, decoded: Decoded): OperandValue {
   const segment = SEGMENT_CODES.indexOf(code);
   if (segment >= 0) return segmentRegister(segment);
+  if (code === 'ST' || code === 'STi') return stackRegister(code === 'ST' ? 0 : decoded.rm);
   const size = operandBytes(code, decoded.operandSize);
   switch (code[0]) {
     case 'G':

@@ -6,6 +6,7 @@
 import type { CostClass } from './cost-class.ts';
 import { AC, AF, ARITHMETIC, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VIF, VIP, VM, ZF } from './eflags.ts';
 import type { BlockEnd, Privilege } from './instruction.ts';
+import { FPU_PROPERTIES } from './properties-fpu.ts';
 
 export interface Properties {
   readonly cost: CostClass;
@@ -217,4 +218,5 @@ export const PROPERTIES: Readonly<Record<string, Properties>> = {
   vmwrite: vmx,
   invept: vmx,
   invvpid: vmx,
+  ...FPU_PROPERTIES,
 };

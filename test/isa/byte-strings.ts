@@ -33,8 +33,12 @@ function fillOne(bytes: Uint8Array, start: number, random: Random): void {
   while (more-- > 0 && random.below(100) < (more > 3 ? 90 : 45)) put(random.pick(PREFIXES));
   const kind = random.below(100);
   if (kind < 12) for (const byte of random.pick(RARE)) put(byte);
-  else {
-    if (kind < 50) put(0x0f);
+  else if (kind < 26) {
+    // x87: most of its forms are single ModRM bytes.
+    put(0xd8 + random.below(8));
+    put(random.below(4) === 0 ? random.below(256) : 0xc0 + random.below(64));
+  } else {
+    if (kind < 60) put(0x0f);
     put(random.below(256));
   }
   while (at < end) put(random.below(8) === 0 ? random.pick([0, 0x7f, 0x80, 0xff]) : random.below(256));

@@ -42,6 +42,8 @@ function ourOperand(operand: OperandValue, decoded: Decoded): string {
       return `cr${operand.number}`;
     case 'debug':
       return `dr${operand.number}`;
+    case 'stack':
+      return `st${operand.number}`;
     case 'far':
       return `${operand.selector}:${operand.offset >>> 0}`;
     case 'relative':

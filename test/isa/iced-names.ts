@@ -3,6 +3,7 @@
 /** iced's names of the same instruction. */
 export const ICED_NAMES: Readonly<Record<string, string>> = {
   callf: 'call',
+  fwait: 'wait',
   jmpf: 'jmp',
   xlat: 'xlatb',
   pusha: 'pushaw',

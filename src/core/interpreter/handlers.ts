@@ -5,6 +5,8 @@ import type { Instruction } from '../../isa/instruction.ts';
 import { MEANINGS } from '../../isa/semantics/index.ts';
 import type { Cpu } from '../cpu.ts';
 import { arithmeticProcedures } from '../procedures/arithmetic.ts';
+import { fpuProcedures } from '../procedures/fpu.ts';
+import { fpuImageProcedures } from '../procedures/fpu-image.ts';
 import { shiftProcedures } from '../procedures/shift.ts';
 import { stackProcedures } from '../procedures/stack.ts';
 import { stringProcedures } from '../procedures/string.ts';
@@ -73,6 +75,8 @@ export class HandlerTable {
       ...arithmeticProcedures(cpu),
       ...shiftProcedures(cpu),
       ...stackProcedures(cpu),
+      ...fpuProcedures(cpu),
+      ...fpuImageProcedures(cpu),
     };
     const strings = stringProcedures(cpu, code);
     const bytes = new Int8Array(memory.buffer);

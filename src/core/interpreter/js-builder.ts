@@ -354,6 +354,21 @@ export class JsBuilder implements Builder<Expression> {
       offset === undefined ? effective : `(${effective}+${offset}${this.addressSize === 2 ? '&65535' : '|0'})`;
     return this.#form.memory === 'checked' ? this.#checked(sum, bytes, write) : this.bind(sum);
   }
+  operandLinear(bytes: number, write: boolean): Expression {
+    if (write) this.stores += 1;
+    else this.loads += 1;
+    this.#leaving();
+    return this.linear(bytes, write);
+  }
+  operandTable(): Expression {
+    return `(${this.#operandSlowTable()})`;
+  }
+  memorySegment(): Expression {
+    return `(${this.#field(R_AUX)}&7)`;
+  }
+  address(): Expression {
+    return `(S[${state.EIP}]+(${this.#field(R_INFO)}&8191)|0)`;
+  }
   effectiveLinear(): Expression {
     const offset = this.effectiveAddress();
     return this.#form.memory === 'checked'

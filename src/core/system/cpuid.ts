@@ -11,7 +11,7 @@ import { isNonRoot } from './privilege.ts';
 const LAST_BASIC = 2;
 const LAST_EXTENDED = 0x80000008;
 
-/** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH. */
+/** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH FXSR. */
 const FEATURES =
   (1 << 0) |
   (1 << 2) |
@@ -24,7 +24,8 @@ const FEATURES =
   (1 << 13) |
   (1 << 15) |
   (1 << 17) |
-  (1 << 19);
+  (1 << 19) |
+  (1 << 24);
 const FEATURE_APIC = 1 << 9;
 /** Leaf 1 ECX. */
 const FEATURE_VMX = 1 << 5;

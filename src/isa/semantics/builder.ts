@@ -35,6 +35,14 @@ export interface Builder<V> {
   effectiveAddress(): V;
   /** Linear address of the memory operand displaced by `offset`, checked for `bytes` bytes. */
   linear(bytes: number, write: boolean, offset?: V): V;
+  /** As `linear` without an offset, counted as the operand's load or store: for operands that a procedure accesses. */
+  operandLinear(bytes: number, write: boolean): V;
+  /** Names the memory operand's view to the slow paths of a procedure; bit 0 says that the access is through SS. */
+  operandTable(): V;
+  /** Number of the memory operand's segment register. */
+  memorySegment(): V;
+  /** Offset of this instruction in its code segment. */
+  address(): V;
   /** Names the memory operand's view to a procedure (see core/memory.ts). */
   table(): V;
   /** Loads from a linear address that `linear` gave, sign-extended. */

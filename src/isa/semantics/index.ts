@@ -3,6 +3,7 @@ import { arithmetic } from './arithmetic.ts';
 import type { Meaning } from './builder.ts';
 import { control } from './control.ts';
 import { data } from './data.ts';
+import { fpu } from './fpu.ts';
 import { shifts } from './shift.ts';
 
-export const MEANINGS: Readonly<Record<string, Meaning>> = { ...arithmetic, ...shifts, ...data, ...control };
+export const MEANINGS: Readonly<Record<string, Meaning>> = { ...arithmetic, ...shifts, ...data, ...control, ...fpu };
