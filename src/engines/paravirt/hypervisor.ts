@@ -5,7 +5,7 @@
 
 import type { MachineAddress } from '../../core/address.ts';
 import type { Cpu } from '../../core/cpu.ts';
-import { ACTIVITY, CPL, CR0, CR0_TS, CR3 } from '../../core/state.ts';
+import { ACTIVITY, CPL, CR0, CR0_TS, CR3, CYCLES, NEXT_EVENT } from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { Bounce } from './bounce.ts';
@@ -205,6 +205,13 @@ export class Hypervisor {
   /** Waits for one of the ports in POLL_PORTS, whatever the mask. */
   poll(): void {
     if (!this.events.upcallDue && !this.#pollDone()) this.#wait(POLLING);
+  }
+
+  /** Whether a list must stop after the operation just done: without batching, or because an interrupt or event is due. */
+  get preempts(): boolean {
+    if (!this.batching || this.events.upcallDue) return true;
+    const { time } = this.cpu.memory;
+    return (time[CYCLES] as number) >= (time[NEXT_EVENT] as number);
   }
 
   get waiting(): boolean {

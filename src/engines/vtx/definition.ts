@@ -9,7 +9,8 @@ export const definition: EngineDefinition = {
   variations: {
     noept: 'Shadow paging instead of EPT: page faults, CR3 loads and INVLPG exit.',
     novpid: 'No address-space tags: every entry and exit flushes the TLB.',
-    'userspace-io': "Device exits are handled in the host's user mode, as QEMU does for KVM.",
+    'userspace-io':
+      "Device exits are handled in the host's user mode, as QEMU does for KVM: each pays one way there and back.",
   },
   create: (options) => new VtxEngine(options),
 };

@@ -205,12 +205,12 @@ function controlRegister(vmm: Vmm): boolean {
 /** IN and OUT reach the device model; INS and OUTS are emulated with it. */
 function port(vmm: Vmm, emulator: Emulator): boolean {
   const qualification = vmm.read(FIELD.exitQualification);
+  if (vmm.features.userspaceIo) vmm.ledger.charge(USER_TRANSITION);
   if ((qualification & 0x10) !== 0) return emulator.emulate();
   const { state, machine } = vmm;
   const size = (qualification & 7) + 1;
   const number = qualification >>> 16;
   vmm.ledger.charge(DEVICE_MODEL);
-  if (vmm.features.userspaceIo) vmm.ledger.charge(USER_TRANSITION);
   const mask = size === 4 ? -1 : size === 2 ? 0xffff : 0xff;
   const value = state[EAX] as number;
   if ((qualification & 8) !== 0) state[EAX] = (value & ~mask) | (machine.ports.read(number, size) & mask);

@@ -49,6 +49,50 @@ describe('batching', () => {
     });
   }
 
+  const LISTS: Readonly<Record<string, readonly [number: number, fill: (domain: Domain) => void]>> = {
+    multicall: [
+      13,
+      (domain) => {
+        const page = domain.frame(domain.free) * 4096;
+        for (let index = 0; index < 100; index++) {
+          domain.write(DATA + 32 * index, 14, -1, BASE + 4096 * domain.free, page | 3, 0, 2, 0, 0);
+        }
+      },
+    ],
+    mmu_update: [
+      1,
+      (domain) => {
+        const at = domain.frame(domain.free) * 4096;
+        for (let index = 0; index < 100; index++) domain.write(DATA + 16 * index, at + 8 * index, 0, index + 1, 0);
+      },
+    ],
+    mmuext_op: [
+      26,
+      (domain) => {
+        for (let index = 0; index < 100; index++) domain.write(DATA + 12 * index, 7, BASE, 0);
+      },
+    ],
+  };
+  for (const [name, [number, fill]] of Object.entries(LISTS)) {
+    it(`[pv:continuation] ${name}: a timer that comes due breaks the list off once, and it goes on where it was`, () => {
+      const entriesOf = (due: number): { entered: number; result: number; continued: number } => {
+        const domain = new Domain(callCode(number, DATA, 100, 0));
+        fill(domain);
+        if (due > 0) domain.call(15, domain.xen.clock.now + due, 0);
+        const outcome = entries(domain);
+        if (name === 'multicall') {
+          for (let index = 0; index < 100; index++) expect(domain.read(DATA + 32 * index + 4)).toBe(0);
+        } else if (name === 'mmu_update') {
+          const at = BASE + 4096 * domain.free;
+          for (let index = 0; index < 100; index++) expect(domain.read(at + 8 * index)).toBe(index + 1);
+        }
+        return { ...outcome, continued: domain.engine.counters().continuation ?? 0 };
+      };
+      expect(entriesOf(0)).toEqual({ entered: 1, result: 0, continued: 0 });
+      expect(entriesOf(250)).toEqual({ entered: 2, result: 0, continued: 1 });
+    });
+  }
+
   it('[pv:batching] counts the operations before a failing one, continued or not', () => {
     for (const variation of [[], ['nobatch']]) {
       const domain = new Domain(callCode(1, DATA, 3, DATA + 0x100), variation);

@@ -274,4 +274,31 @@ describe('direct paging', () => {
     expect(domain.read(DATA + 0x100)).toBe(frame);
     expect(domain.read(0xf5800000 + 4 * frame)).toBe(pfn);
   });
+
+  it('[pv:balloon] [pv:memory-op] gives an extent of two frames back and takes it again, aligned and contiguous', () => {
+    const domain = new Domain();
+    const pfns = new Map<number, number>();
+    for (let pfn = domain.free; pfn < 2048; pfn++) pfns.set(domain.frame(pfn), pfn);
+    const first = [...pfns.keys()].find(
+      (frame) => (frame & 1) === 0 && pfns.has(frame + 1) && pfns.get(frame)! >= 1024,
+    )!;
+    const reserve = (command: number, order: number, extent: number): number => {
+      domain.write(DATA, DATA + 0x100, 1, order, 0, SELF);
+      domain.write(DATA + 0x100, extent);
+      return domain.call(12, command, DATA);
+    };
+    expect(reserve(6, 1, 5)).toBe(0);
+    // The kernel's region is mapped up to 4 MB.
+    for (const frame of [first, first + 1]) {
+      if (pfns.get(frame)! < 1024) domain.call(14, BASE + 4096 * pfns.get(frame)!, 0, 0, 2);
+    }
+    expect(reserve(1, 1, first)).toBe(1);
+    expect([0, 1].map((i) => domain.read(0xf5800000 + 4 * (first + i)))).toEqual([0xffffffff, 0xffffffff]);
+    domain.write(DATA, SELF);
+    expect(domain.call(12, 3, DATA)).toBe((8 << 8) - 2);
+    expect(reserve(6, 2, 5)).toBe(0);
+    expect(reserve(6, 1, 900)).toBe(1);
+    expect(domain.read(DATA + 0x100)).toBe(first);
+    expect([0, 1].map((i) => domain.read(0xf5800000 + 4 * (first + i)))).toEqual([900, 901]);
+  });
 });

@@ -70,6 +70,25 @@ describe('hypercalls', () => {
     expect(domain.call(30, 0, DATA)).toBe(ENOSYS);
   });
 
+  it('[pv:callbacks] takes an NMI handler by nmi_op and callback_op as entry 2 of the trap table, with events masked', () => {
+    const domain = new Domain();
+    const entry = (): number[] => [...domain.xen.vcpu.subarray(8, 11)].map((word) => word >>> 0);
+    domain.write(DATA, CODE + 16, 0);
+    expect(domain.call(28, 0, DATA)).toBe(0);
+    expect(entry()).toEqual([4, 0xe019, CODE + 16]);
+    expect(domain.call(28, 1, 0)).toBe(0);
+    expect(entry()).toEqual([0, 0, 0]);
+    domain.write(DATA, 4, 0xe019, CODE + 24);
+    expect(domain.call(30, 0, DATA)).toBe(0);
+    expect(entry()).toEqual([4, 0xe019, CODE + 24]);
+    expect(domain.call(30, 1, DATA)).toBe(0);
+    expect(entry()).toEqual([0, 0, 0]);
+    expect(domain.call(28, 2, DATA)).toBe(ENOSYS);
+    expect(domain.call(28, 0, 0xf6800000)).toBe(-14);
+    domain.write(DATA, 0, 0, 0);
+    expect(domain.call(30, 1, DATA)).toBe(-22);
+  });
+
   it('[pv:vm-assist] [pv:debugreg] checks types, and addresses of breakpoints', () => {
     const domain = new Domain();
     expect(domain.call(21, 0, 2)).toBe(0);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { CYCLES, EVENT_CYCLES_TOTAL, INSTRUCTION_CYCLES, RETIRED, RETIRED_CLASSES } from '../../../src/core/state.ts';
 import { eventNumber } from '../../../src/cost/event.ts';
 import type { Profile } from '../../../src/cost/profile.ts';
+import { PROFILES } from '../../../src/cost/profiles/index.ts';
 import { NEHALEM } from '../../../src/cost/profiles/nehalem.ts';
 import { PENTIUM4_672 } from '../../../src/cost/profiles/pentium4-672.ts';
 import { SANDY_BRIDGE } from '../../../src/cost/profiles/sandy-bridge.ts';
@@ -233,6 +234,27 @@ test('[vtx:userspace-io] device exits pay the way to the user half and back', ()
   });
   expect(counts[0]).toBe(0);
   expect(counts[1]).toBeGreaterThanOrEqual(100);
+  // One charge is the whole way: it cannot be less than the SYSEXIT and the SYSENTER in it.
+  for (const { events, instructions } of PROFILES) {
+    const both = instructions.sysenter.cycles + instructions.sysexit.cycles;
+    expect(events.hostUserTransition!.cycles).toBeGreaterThanOrEqual(both);
+  }
+});
+
+test('[vtx:userspace-io] a string output exits and pays as IN does', () => {
+  const transition = eventNumber('hostUserTransition');
+  const image = tinyImage([
+    // mov esi, 0x100000; mov dx, 0x80; outsb; outsb; out dx, al; then the exit by debug-exit
+    ...[0xbe, 0, 0, 0x10, 0, 0x66, 0xba, 0x80, 0, 0x6e, 0x6e, 0xee, 0x66, 0xba, 0xf4, 0, 0xef],
+  ]);
+  for (const [variation, expected] of [
+    [[], 0],
+    [['userspace-io'], 4],
+  ] as const) {
+    const engine = vtx.create({ profile: SANDY_BRIDGE, variation, ramBytes: 4 << 20, commandLine: '', image });
+    expect(engine.run(1e6).kind).toBe('exit');
+    expect(engine.ledger.counts[transition]).toBe(expected);
+  }
 });
 
 test('[vtx:aliases] a variation that takes away what the processor lacks changes nothing', () => {

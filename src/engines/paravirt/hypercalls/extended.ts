@@ -72,7 +72,7 @@ export function extendedOp(xen: Hypervisor, args: Int32Array): number {
     result = operation === undefined ? ENOSYS : operation(xen, first, second);
     if (result !== 0) break;
     finished++;
-    if (xen.batching || index + 1 === count) continue;
+    if (index + 1 === count || !xen.preempts) continue;
     if (done !== 0 && !guest.store32(done, finished)) return EFAULT;
     args[0] = (list + OP_BYTES * (index + 1)) | 0;
     args[1] = (count - index - 1) | PREEMPTED;

@@ -1,6 +1,6 @@
 /** memory_op (public/memory.h): what a domain asks and gives back of its memory. */
 import type { MachineAddress } from '../../../core/address.ts';
-import { EFAULT, EINVAL, ENOSYS, ESRCH } from '../errno.ts';
+import { EFAULT, ENOSYS, ESRCH } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { M2P_END, M2P_START } from '../layout.ts';
 import { FRAME_OWNED } from '../page-types.ts';
@@ -14,6 +14,8 @@ const CURRENT_RESERVATION = 3;
 const MAXIMUM_RESERVATION = 4;
 const POPULATE_PHYSMAP = 6;
 const MACHPHYS_MAPPING = 12;
+/** Largest extent: 2 MB, as Xen allows domains without devices. */
+const MAXIMUM_ORDER = 9;
 /** No pseudo-physical address. */
 const NO_FRAME = -1;
 
@@ -46,28 +48,37 @@ export function memoryOp(xen: Hypervisor, args: Int32Array): number {
   }
 }
 
-/** { extent_start, nr_extents, extent_order, mem_flags, u16 domid }. Only single pages: machine memory is scattered. */
+/**
+ * { extent_start, nr_extents, extent_order, mem_flags, u16 domid }: extents of 2^order frames that are contiguous and aligned in
+ * machine memory. What the domain has given back is scattered, so a larger extent is found only where one was given back.
+ */
 function reservation(xen: Hypervisor, command: number, pointer: number): number {
   const { guest } = xen;
   if (!guest.copyIn(pointer, 5)) return EFAULT;
   const [list, count, order, , domain] = guest.words as unknown as readonly [number, number, number, number, number];
   if (!isSelf(domain)) return ESRCH;
-  if (order !== 0) return EINVAL;
+  if (order >>> 0 > MAXIMUM_ORDER) return 0;
   if (list !== 0 && !guest.accessible(list, 4 * (count >>> 0))) return EFAULT;
   for (let done = 0; done < count; done++) {
     const at = (list >>> 0) + 4 * done;
-    const ok = command === DECREASE_RESERVATION ? giveBack(xen, at) : take(xen, command, list === 0 ? 0 : at);
+    const ok =
+      command === DECREASE_RESERVATION ? giveBack(xen, at, order) : take(xen, command, list === 0 ? 0 : at, order);
     if (!ok) return done;
   }
   if (command === DECREASE_RESERVATION) xen.flushTlb();
   return count;
 }
 
-/** A frame goes back only when nothing refers to it. */
-function giveBack(xen: Hypervisor, at: number): boolean {
-  const { guest, pages, area, vcpu: V, balloon } = xen;
-  if (!guest.copyIn(at, 1)) return false;
-  const frame = (guest.words[0] as number) >>> 0;
+/** A frame goes back only when nothing refers to it. Those of an extent before one that does are given back, as Xen does. */
+function giveBack(xen: Hypervisor, at: number, order: number): boolean {
+  if (!xen.guest.copyIn(at, 1)) return false;
+  const first = (xen.guest.words[0] as number) >>> 0;
+  for (let frame = first; frame < first + (1 << order); frame++) if (!giveBackFrame(xen, frame)) return false;
+  return true;
+}
+
+function giveBackFrame(xen: Hypervisor, frame: number): boolean {
+  const { pages, area, vcpu: V, balloon } = xen;
   if (!pages.owned(frame) || pages.totalCounts[frame] !== 1) return false;
   pages.totalCounts[frame] = 0;
   pages.flags[frame] &= ~FRAME_OWNED;
@@ -77,18 +88,41 @@ function giveBack(xen: Hypervisor, at: number): boolean {
   return true;
 }
 
-/** increase_reservation gives a frame; populate_physmap also makes it a pseudo-physical page, whose number it reads. */
-function take(xen: Hypervisor, command: number, at: number): boolean {
+/** increase_reservation gives frames; populate_physmap also makes them pseudo-physical pages, whose first number it reads. */
+function take(xen: Hypervisor, command: number, at: number, order: number): boolean {
   const { guest, pages, area, cpu, vcpu: V, balloon } = xen;
-  if (V[BALLOON_COUNT] === 0) return false;
-  const frame = balloon[(V[BALLOON_COUNT] as number) - 1] as number;
+  const first = findExtent(balloon.subarray(0, V[BALLOON_COUNT]), order);
+  if (first < 0) return false;
+  const size = 1 << order;
+  let pseudo = -1;
   if (command === POPULATE_PHYSMAP) {
     if (!guest.copyIn(at, 1)) return false;
-    area.setM2p(frame, guest.words[0] as number);
+    pseudo = guest.words[0] as number;
   }
-  if (at !== 0 && !guest.store32(at, frame)) return false;
-  V[BALLOON_COUNT]--;
-  cpu.memory.writeBytes((frame * 4096) as MachineAddress, new Uint8Array(4096));
-  pages.allocate(frame);
+  if (at !== 0 && !guest.store32(at, first)) return false;
+  let kept = 0;
+  for (let index = 0; index < (V[BALLOON_COUNT] as number); index++) {
+    const frame = balloon[index] as number;
+    if (frame < first || frame >= first + size) balloon[kept++] = frame;
+  }
+  V[BALLOON_COUNT] = kept;
+  for (let index = 0; index < size; index++) {
+    if (command === POPULATE_PHYSMAP) area.setM2p(first + index, pseudo + index);
+    cpu.memory.writeBytes(((first + index) * 4096) as MachineAddress, new Uint8Array(4096));
+    pages.allocate(first + index);
+  }
   return true;
+}
+
+/** The last frame given back, or for a larger extent the lowest aligned run of frames; -1 if there is none. */
+function findExtent(pool: Int32Array, order: number): number {
+  if (order === 0) return pool.at(-1) ?? -1;
+  const frames = new Set(pool);
+  const size = 1 << order;
+  const starts = [...frames].filter((frame) => (frame & (size - 1)) === 0).sort((a, b) => a - b);
+  const whole = (start: number): boolean => {
+    for (let frame = start; frame < start + size; frame++) if (!frames.has(frame)) return false;
+    return true;
+  };
+  return starts.find(whole) ?? -1;
 }

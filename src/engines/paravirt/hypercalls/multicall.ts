@@ -41,7 +41,7 @@ function multicall(xen: Hypervisor, args: Int32Array, nested: boolean, lookUp: L
     if (!guest.store32(entry + 4, result)) return EFAULT;
     // A call that waits or ends the domain is the last for now.
     const left = count - index - 1;
-    if (left !== 0 && (!xen.batching || xen.waiting)) return again(args, entry + ENTRY_BYTES, left);
+    if (left !== 0 && (xen.preempts || xen.waiting)) return again(args, entry + ENTRY_BYTES, left);
   }
   return 0;
 }

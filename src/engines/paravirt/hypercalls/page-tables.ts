@@ -40,7 +40,7 @@ export function mmuUpdate(xen: Hypervisor, args: Int32Array): number {
     result = updateOne(xen, (list >>> 0) + UPDATE_BYTES * index);
     if (result !== 0) break;
     finished++;
-    if (xen.batching || index + 1 === count) continue;
+    if (index + 1 === count || !xen.preempts) continue;
     if (done !== 0 && !guest.store32(done, finished)) return EFAULT;
     args[0] = (list + UPDATE_BYTES * (index + 1)) | 0;
     args[1] = (count - index - 1) | PREEMPTED;

@@ -1,5 +1,6 @@
 /** What a guest sets of its virtual processor: kernel stack, task-switched flag, debug registers, assists. */
-import { EINVAL, ENOSYS, EPERM } from '../errno.ts';
+import { guestSelector } from '../descriptor.ts';
+import { EINVAL, ENOSYS } from '../errno.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { ASSISTS, DEBUG_REGISTERS, KERNEL_SP, KERNEL_SS } from '../vcpu.ts';
 
@@ -11,13 +12,12 @@ const ASSIST_TYPES = 4;
 const ASSIST_4GB_SEGMENTS_NOTIFY = 1;
 
 /**
- * stack_switch: SS and ESP that traps from ring 3 switch to. A selector of privilege 0 is refused with -EPERM (the rule of Xen 3;
- * later ones raise its RPL to 1), one of another ring than 1 with -EINVAL: the processor would not load it.
+ * stack_switch: SS and ESP that traps from ring 3 switch to. A selector of privilege 0 is raised to 1, as Xen 3 and 4 do
+ * (fixup_guest_stack_selector; Xen 1 and 2 returned -EPERM). No other selector is looked at before it is used: one that cannot be
+ * loaded then ends the domain.
  */
 export function stackSwitch(xen: Hypervisor, args: Int32Array): number {
-  const ss = (args[0] as number) & 0xffff;
-  if ((ss & 3) === 0) return EPERM;
-  if ((ss & 3) !== 1) return EINVAL;
+  const ss = guestSelector(args[0] as number);
   xen.vcpu[KERNEL_SS] = ss;
   xen.vcpu[KERNEL_SP] = args[1] as number;
   xen.area.setKernelStack(ss, args[1] as number);

@@ -3,7 +3,7 @@
  * call's own file does not know.
  */
 import type { Hypervisor } from '../hypervisor.ts';
-import { callbackOp, setCallbacks } from './callbacks.ts';
+import { callbackOp, nmiOp, setCallbacks } from './callbacks.ts';
 import { consoleIo } from './console.ts';
 import { setGdt, updateDescriptor } from './descriptors.ts';
 import { eventChannelCompat, eventChannelOp } from './events.ts';
@@ -53,6 +53,7 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   { number: 23, name: 'iret', call: iret },
   { number: 24, name: 'vcpu_op', call: vcpuOp },
   { number: 26, name: 'mmuext_op', call: extendedOp },
+  { number: 28, name: 'nmi_op', call: nmiOp },
   { number: 29, name: 'sched_op', call: schedOp },
   { number: 30, name: 'callback_op', call: callbackOp },
   { number: 32, name: 'event_channel_op', call: eventChannelOp },
