@@ -7,6 +7,7 @@ import type { MachineAddress } from '../core/address.ts';
 import type { Ledger } from '../cost/ledger.ts';
 import type { Profile } from '../cost/profile.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { DeviceOptions } from '../machine/peripherals.ts';
 import type { Snapshot } from '../machine/snapshot.ts';
 
 export interface EngineOptions {
@@ -20,6 +21,8 @@ export interface EngineOptions {
   /** An initial RAM disk, for Linux. */
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
+  /** Disks and virtio devices beside the chips that every machine has. */
+  readonly devices?: DeviceOptions;
 }
 
 /** Why a guest came to rest. Cycles are absolute virtual time. */

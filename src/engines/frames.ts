@@ -39,6 +39,18 @@ export class FrameMap implements PhysicalWriter {
       place = (place + step) % this.guestFrames;
     }
     machine.register('vmm frames', this.#next);
+    machine.busMemory = {
+      readBytes: (physical, into) => {
+        this.#each(physical, into.length, (at, done, length) => {
+          into.set(this.#memory.ram.subarray(at, at + length), done);
+        });
+      },
+      writeBytes: (physical, data) => {
+        this.#each(physical, data.length, (at, done, length) => {
+          this.#memory.writeBytes(at, data.subarray(done, done + length));
+        });
+      },
+    };
   }
 
   /** Machine frame of a guest frame below `guestFrames`. */
@@ -77,14 +89,26 @@ export class FrameMap implements PhysicalWriter {
 
   /** Writes to guest-physical memory, across frames as needed. */
   writeBytes(guestPhysical: number, data: Uint8Array): void {
-    for (let done = 0; done < data.length; ) {
-      const address = guestPhysical + done;
-      const machine = this.toMachine(address);
-      if (machine === null) throw new Error(`Guest-physical address 0x${address.toString(16)} lies beyond guest RAM.`);
-      const length = Math.min(data.length - done, 4096 - (address & OFFSET_MASK));
-      this.#memory.writeBytes(machine, data.subarray(done, done + length));
+    const done = this.#each(guestPhysical, data.length, (at, from, length) => {
+      this.#memory.writeBytes(at, data.subarray(from, from + length));
+    });
+    if (done < data.length) {
+      const address = (guestPhysical + done).toString(16);
+      throw new Error(`Guest-physical address 0x${address} lies beyond guest RAM.`);
+    }
+  }
+
+  /** Calls `act` for each piece of a guest-physical range that lies in one frame; returns how many bytes are in guest RAM. */
+  #each(physical: number, bytes: number, act: (at: MachineAddress, done: number, length: number) => void): number {
+    let done = 0;
+    while (done < bytes) {
+      const machine = this.toMachine(physical + done);
+      if (machine === null) break;
+      const length = Math.min(bytes - done, 4096 - ((physical + done) & OFFSET_MASK));
+      act(machine, done, length);
       done += length;
     }
+    return done;
   }
 }
 

@@ -25,6 +25,7 @@ import { eventNumber } from '../cost/event.ts';
 import { Ledger } from '../cost/ledger.ts';
 import type { Profile } from '../cost/profile.ts';
 import { IF } from '../isa/eflags.ts';
+import { type BusMemory, IdentityMemory } from './bus-memory.ts';
 import { PIT_HZ, PM_TIMER_HZ, RTC_HZ, TickClock } from './clock.ts';
 import { DebugExit } from './debug-exit.ts';
 import { EventQueue } from './events.ts';
@@ -36,6 +37,7 @@ import { APIC_BASE, LocalApic } from './local-apic.ts';
 import { Mc146818 } from './mc146818.ts';
 import { MachineMmioBus } from './mmio-bus.ts';
 import { Ns16550 } from './ns16550.ts';
+import { type DeviceOptions, Peripherals } from './peripherals.ts';
 import { MachinePortBus } from './port-bus.ts';
 import { Power, SCI_IRQ } from './power.ts';
 import { type Snapshot, SnapshotRegistry, type StateArray } from './snapshot.ts';
@@ -45,6 +47,8 @@ const IDLE = eventNumber('idle');
 const PIT_INPUT = 0;
 const SERIAL_INPUT = 4;
 const RTC_INPUT = 8;
+/** Ticks in a second of the clock that disks go by. */
+const MICROSECONDS = 1_000_000;
 
 /** Local APIC registers that firmware writes: virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2). */
 const VIRTUAL_WIRE: readonly (readonly [offset: number, value: number])[] = [
@@ -60,6 +64,8 @@ export interface MachineOptions {
   readonly ramBytes: number;
   /** All of machine RAM in bytes: guest RAM and the VMM's frames. Default: guest RAM alone. */
   readonly machineBytes?: number;
+  /** Disks and virtio devices. Default: none. */
+  readonly devices?: DeviceOptions;
 }
 
 export class Machine {
@@ -80,10 +86,13 @@ export class Machine {
   readonly keyboard: I8042;
   readonly power: Power;
   readonly debugExit: DebugExit;
+  readonly peripherals: Peripherals;
+  /** Guest-physical memory as bus masters see it. A VMM that places guest frames itself puts its own view here. */
+  busMemory: BusMemory;
   readonly #registry: SnapshotRegistry;
 
   constructor(options: MachineOptions) {
-    const { profile, ramBytes, machineBytes = ramBytes } = options;
+    const { profile, ramBytes, machineBytes = ramBytes, devices = {} } = options;
     this.ramBytes = ramBytes;
     this.memory = new MachineMemory(machineBytes);
     const { state, time } = this.memory;
@@ -116,6 +125,16 @@ export class Machine {
     for (const chip of chips) chip.attach(this.ports);
     this.ioApic.attach(this.mmio);
     this.cpu.localApic = this.localApic;
+    this.busMemory = new IdentityMemory(this.memory, ramBytes);
+    this.peripherals = new Peripherals(devices, {
+      clock: clock(MICROSECONDS),
+      events: this.events,
+      ports: this.ports,
+      mmio: this.mmio,
+      memory: () => this.busMemory,
+      setLine: (irq, level) => this.#setLine(irq, level),
+      print: (bytes) => this.uart.print(bytes),
+    });
     for (const [offset, value] of VIRTUAL_WIRE) this.mmio.write(APIC_BASE + offset, value, 4);
     this.cpu.onDeviceTime = () => this.events.runDue();
     this.cpu.acknowledgeInterrupt = () => this.localApic.acknowledge();
@@ -265,6 +284,7 @@ export class Machine {
       mc146818: this.rtc,
       power: this.power,
       i8042: this.keyboard,
+      ...this.peripherals.stateful(),
     };
     for (const [name, chip] of Object.entries(chips)) {
       this.registerState(

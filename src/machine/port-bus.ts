@@ -31,6 +31,17 @@ export class MachinePortBus implements PortBus {
     }
   }
 
+  /**
+   * Puts a device's one range of ports at `first`, or nowhere if that is null. Ports that others have claimed stay theirs.
+   */
+  place(device: PortDevice, first: number | null, count: number): void {
+    let number = this.#devices.indexOf(device) + 1;
+    if (number === 0) number = this.#devices.push(device);
+    for (let port = 0; port < this.#claims.length; port++) if (this.#claims[port] === number) this.#claims[port] = 0;
+    if (first === null) return;
+    for (let port = first; port < first + count; port++) if (this.#claims[port] === 0) this.#claims[port] = number;
+  }
+
   /** Gives ports to an 8-bit device. */
   claimBytes(first: number, count: number, device: BytePortDevice): void {
     this.claim(first, count, new ByteAdapter(this, device));

@@ -20,7 +20,11 @@ class NativeEngine implements Engine {
   readonly ledger: Ledger;
 
   constructor(options: EngineOptions) {
-    this.machine = new Machine({ profile: options.profile, ramBytes: options.ramBytes });
+    this.machine = new Machine({
+      profile: options.profile,
+      ramBytes: options.ramBytes,
+      devices: options.devices ?? {},
+    });
     this.ledger = this.machine.ledger;
     // A hypervisor can itself be the guest.
     this.machine.cpu.vmx = new Vmx(this.machine.cpu);

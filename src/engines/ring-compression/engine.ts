@@ -94,6 +94,7 @@ export class RingCompressionEngine implements Engine {
     this.machine = new Machine({
       profile: options.profile,
       ramBytes: options.ramBytes,
+      devices: options.devices ?? {},
       machineBytes: options.ramBytes + vmmBytes,
     });
     this.ledger = this.machine.ledger;

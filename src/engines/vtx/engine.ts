@@ -81,6 +81,7 @@ export class VtxEngine implements Engine {
     this.machine = new Machine({
       profile: options.profile,
       ramBytes: options.ramBytes,
+      devices: options.devices ?? {},
       machineBytes: options.ramBytes + vmmFrames * 4096,
     });
     this.ledger = this.machine.ledger;
