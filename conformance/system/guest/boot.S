@@ -170,6 +170,8 @@ caught16:
 /* Back to the supervisor's state, whatever there is now but flat DS and CPL 0. */
 	.globl	recover
 recover:
+	movzbl	GDT + SUP_TSS + 5, %eax
+	movl	%eax, out + AT_OLD_TSS
 	movl	$SUP_DATA, %eax
 	movl	%eax, %ss
 	movl	supervisor_esp, %esp

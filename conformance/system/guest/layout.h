@@ -130,5 +130,6 @@
 #define AT_DR7 104
 #define AT_TR 108
 #define AT_LDTR 112
+#define AT_OLD_TSS 116
 
 #endif

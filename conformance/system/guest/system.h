@@ -21,6 +21,8 @@ struct state {
 	u32 cr0, cr2, cr3, cr4;
 	/* Of `out` only. The frame's address is that of the pushed EIP. */
 	u32 vector, error, frame, frame_ss, handler_flags, dr6, dr7, tr, ldtr;
+	/* The access byte of SUP_TSS's descriptor at that time. */
+	u32 old_tss;
 };
 
 extern struct state in, out;
