@@ -55,6 +55,7 @@ function haltingHandlers(...vectors: readonly number[]): void {
 function run(...bytes: readonly number[]): number {
   put(CODE, ...bytes);
   S[slot.EIP] = CODE;
+  S[slot.ACTIVITY] = 0;
   expect(machine.runGuest(LIMIT)).toBe(STOP_HALT);
   const at = S[slot.EIP]! - HANDLER - 1;
   return at >= 0 ? at / 16 : -1;
