@@ -65,6 +65,7 @@ import { EMULATION_VIEW, VIEW_SHIFT, VIEW_TRUNCATED, VIEW_USER } from './memory.
 import {
   MODE_D,
   MODE_EMULATE,
+  MODE_NARROW,
   MODE_SINGLE,
   modeCpl,
   modeStackIs32,
@@ -97,6 +98,19 @@ const USES_STACK_TABLE = new Set([
   'popf',
   'pushSegment',
   'popSegment',
+]);
+/** Meanings that check their target against CS's limit, where it has one worth checking. */
+const NEAR_TRANSFERS = new Set([
+  'jcc',
+  'jmp',
+  'jmpIndirect',
+  'call',
+  'callIndirect',
+  'ret',
+  'loop',
+  'loope',
+  'loopne',
+  'jecxz',
 ]);
 const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas', 'ins', 'outs']);
 
@@ -137,15 +151,19 @@ export class CodeCache {
     cpu.memory.onCodeWrite = (ma, length) => this.invalidate(ma, length);
   }
 
-  /** The block at machine address `ma` (linear address `linear`) for `mode`; decodes it if needed. May raise a fault. */
-  find(ma: number, linear: number, mode: number): number {
+  /**
+   * The block at machine address `ma` (linear address `linear`) for `mode`; decodes it if needed. May raise a fault.
+   * `room`: bytes up to the code segment's limit, which decoding does not look beyond. A block that is there already
+   * may be longer.
+   */
+  find(ma: number, linear: number, mode: number, room: number = Number.POSITIVE_INFINITY): number {
     const code = this.code;
     let block = this.#buckets[hash(ma, mode)] as number;
     while (block !== 0) {
       if (code[block + B_MACHINE] === ma && code[block + B_MODE] === mode) return block;
       block = code[block + B_NEXT_HASH] as number;
     }
-    return this.#decode(ma, linear, mode);
+    return this.#decode(ma, linear, mode, room);
   }
 
   /** Invalidates every block with a byte in [ma, ma + length), which lies within one frame. */
@@ -259,13 +277,14 @@ export class CodeCache {
     this.invalidated++;
   }
 
-  #decode(ma: number, linear: number, mode: number): number {
+  #decode(ma: number, linear: number, mode: number, room: number): number {
     if (this.#top + BLOCK_WORDS > CODE_WORDS) this.flush();
     const cpu = this.#cpu;
     const { code } = this;
     const d = this.#decoded;
     const code32 = (mode & MODE_D) !== 0;
-    const limit = (mode & MODE_SINGLE) !== 0 ? 1 : BLOCK_INSTRUCTIONS;
+    const alone = (mode & (MODE_SINGLE | MODE_NARROW)) !== 0;
+    const limit = alone ? 1 : BLOCK_INSTRUCTIONS;
     const base = cpu.memory.ramBase;
     const inRam = ma < cpu.memory.size;
     const pageEnd = (ma & ~0xfff) + 4096;
@@ -274,7 +293,7 @@ export class CodeCache {
     let at = ma;
     let cost = 0;
     let count = 0;
-    let flags = shapeOf(mode, CS) === SHAPE_OTHER || (mode & MODE_SINGLE) !== 0 ? 0 : LINKABLE;
+    let flags = shapeOf(mode, CS) === SHAPE_OTHER || alone ? 0 : LINKABLE;
     let secondPage = -1;
     let previous: Form | null = null;
     let previousRecord = 0;
@@ -282,12 +301,15 @@ export class CodeCache {
 
     while (count < limit && !ended) {
       if (at === pageEnd) break;
-      let status = inRam ? decode(cpu.memory.bytes, base + at, base + pageEnd, code32, d) : DECODE_INVALID;
+      const end = Math.min(pageEnd, at + room);
+      let status = inRam ? decode(cpu.memory.bytes, base + at, base + end, code32, d) : DECODE_INVALID;
+      if (status === DECODE_TRUNCATED && end === at + room) raiseWithError(cpu.memory.state, GP, 0);
       if (status === DECODE_TRUNCATED) {
         // The instruction runs into the next page: a block of its own, or the end of this one.
         if (count > 0) break;
         secondPage = this.#readAcross(at, linear, pageEnd);
-        status = decode(this.#window, 0, 15, code32, d);
+        status = decode(this.#window, 0, Math.min(room, 15), code32, d);
+        if (status === DECODE_TRUNCATED) raiseWithError(cpu.memory.state, GP, 0);
         flags = STRADDLES;
       }
       if (status !== DECODE_OK) {
@@ -312,7 +334,7 @@ export class CodeCache {
         const { loads, stores, endsSystem } = this.handlers.info[number] as HandlerInfo;
         system = endsSystem || instruction.ends === 'system';
         code[p + R_HANDLER] = number;
-        if (previous !== null && instruction.semantics === 'jcc') {
+        if (previous !== null && instruction.semantics === 'jcc' && form.code === 'flat') {
           code[previousRecord + R_HANDLER] = this.handlers.fusedNumber(previous, form);
         }
         cost +=
@@ -320,7 +342,9 @@ export class CodeCache {
           loads * this.#costOf('memoryRead') +
           stores * this.#costOf('memoryWrite');
         previous =
-          FUSED.has(instruction.semantics) && stores === 0 && (mode & (MODE_SINGLE | MODE_EMULATE)) === 0 ? form : null;
+          FUSED.has(instruction.semantics) && stores === 0 && (mode & (MODE_SINGLE | MODE_NARROW | MODE_EMULATE)) === 0
+            ? form
+            : null;
         previousRecord = p;
       }
       at += d.length;
@@ -451,6 +475,7 @@ export class CodeCache {
       addressSize,
       memory,
       stack: usesStack && !stackIsFlat ? 'checked' : 'flat',
+      code: shapeOf(mode, CS) === SHAPE_OTHER && NEAR_TRANSFERS.has(instruction.semantics) ? 'checked' : 'flat',
       repeat,
     };
   }

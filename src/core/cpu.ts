@@ -15,6 +15,7 @@ import { CodeCache } from './code-cache.ts';
 import { readEflags, setArithmeticFlags } from './flags.ts';
 import { AGAIN, type Cursor, createDispatcher, THROWN } from './interpreter/dispatcher.ts';
 import {
+  B_BYTES,
   B_CLASS,
   B_COST,
   B_FLAGS,
@@ -40,8 +41,9 @@ import {
 } from './interpreter/record.ts';
 import { Interrupts } from './interrupts.ts';
 import type { MachineMemory } from './memory.ts';
-import { computeMode, MODE_EMULATE, MODE_SINGLE, SHAPE_FLAT, shapeOf } from './mode.ts';
+import { computeMode, MODE_EMULATE, MODE_NARROW, MODE_SINGLE, SHAPE_FLAT, shapeOf } from './mode.ts';
 import { Mmu } from './paging/mmu.ts';
+import { resetProcessor } from './reset.ts';
 import { Segmentation } from './segmentation.ts';
 import {
   FAULT,
@@ -61,6 +63,8 @@ import type { VmxHooks } from './vmx-hooks.ts';
 
 const INTERRUPT = eventNumber('interruptEntry');
 const CS_BASE = slot.segmentSlot(slot.CS) + slot.BASE;
+/** SDM volume 2A, 2.3.11. */
+const LONGEST_INSTRUCTION = 15;
 const CS_LIMIT = slot.segmentSlot(slot.CS) + slot.LIMIT;
 
 export interface CpuParts {
@@ -108,13 +112,8 @@ export class Cpu {
     this.system = new System(this);
     this.code = new CodeCache(this);
     this.#dispatch = createDispatcher(this, this.#cursor);
-    const { state, time } = this.memory;
-    state[slot.EFLAGS_SYSTEM] = ALWAYS_SET;
-    state[slot.FETCH_PAGE] = -1;
-    // SDM volume 3A, table 9-1: x87 and SSE after a reset.
-    state[slot.FPU_CONTROL] = 0x40;
-    state[slot.FPU_TAG] = 0xff;
-    state[slot.MXCSR] = 0x1f80;
+    const { time } = this.memory;
+    resetProcessor(this);
     time[slot.DEADLINE] = -1;
     time[slot.BUDGET] = Number.POSITIVE_INFINITY;
     time[slot.NEXT_EVENT] = Number.POSITIVE_INFINITY;
@@ -224,24 +223,33 @@ export class Cpu {
     const S = this.memory.state;
     const eip = S[slot.EIP] as number;
     const mode = (S[slot.MODE] as number) | modeBits;
-    if (shapeOf(mode, slot.CS) !== SHAPE_FLAT && eip >>> 0 > (S[CS_LIMIT] as number) >>> 0) raiseWithError(S, GP, 0);
     const linear = ((S[CS_BASE] as number) + eip) | 0;
+    const room =
+      shapeOf(mode, slot.CS) === SHAPE_FLAT
+        ? Number.POSITIVE_INFINITY
+        : ((S[CS_LIMIT] as number) >>> 0) - (eip >>> 0) + 1;
+    if (room <= 0) raiseWithError(S, GP, 0);
     const page = this.mmu.fetchPage(linear);
     const retired = this.#retirementClass(linear);
     if (retired !== S[slot.RETIRED_CLASS]) {
       this.ledger.fold();
       S[slot.RETIRED_CLASS] = retired;
     }
-    const block = this.code.find(page | (linear & 0xfff), linear, mode);
     const C = this.code.code;
+    let block = room < LONGEST_INSTRUCTION ? 0 : this.code.find(page | (linear & 0xfff), linear, mode);
+    if (room !== Number.POSITIVE_INFINITY && (block === 0 || (C[block + B_BYTES] as number) > room)) {
+      // The code segment ends within the block: one instruction at a time, and none beyond the limit.
+      block = this.code.find(page | (linear & 0xfff), linear, mode | MODE_NARROW, room);
+    }
     C[block + B_CLASS] = retired;
-    if (((C[block + B_FLAGS] as number) & STRADDLES) !== 0) {
+    if (((C[block + B_FLAGS] as number) & STRADDLES) !== 0 && room > 4096 - (linear & 0xfff)) {
       const second = this.mmu.fetchPage(((linear & ~0xfff) + 4096) | 0);
       if (second !== C[block + B_SECOND_PAGE]) {
         this.code.discard(block);
         return this.#enter(modeBits);
       }
     }
+    if ((C[block + B_BYTES] as number) > room) raiseWithError(S, GP, 0);
     return block;
   }
 

@@ -4,7 +4,7 @@
  * intercepts a VM exit.
  */
 import { eventNumber } from '../cost/event.ts';
-import { IF, NT, RF, TF, VM } from '../isa/eflags.ts';
+import { AC, IF, NT, RF, TF, VM } from '../isa/eflags.ts';
 import type { Cpu } from './cpu.ts';
 import { isCode, isConforming, isWritableData, privilegeOf, withinLimit } from './segmentation.ts';
 import {
@@ -35,8 +35,10 @@ import {
   CR0_PE,
   CR2,
   CS,
+  DS,
   EFLAGS_SYSTEM,
   EIP,
+  ES,
   ESP,
   EVENT_ADDRESS,
   EVENT_ERROR,
@@ -48,6 +50,8 @@ import {
   EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION,
   EVENT_VECTOR,
+  FS,
+  GS,
   HOSTED,
   IDTR_BASE,
   IDTR_LIMIT,
@@ -71,6 +75,8 @@ const INTERRUPT_ENTRY = eventNumber('interruptEntry');
 const CS_SLOT = segmentSlot(CS);
 const SS_SLOT = segmentSlot(SS);
 const TR_SLOT = segmentSlot(TR);
+/** In the order an event pushes them when it leaves virtual-8086 mode. */
+const DATA_SEGMENTS = [GS, FS, DS, ES];
 
 /** Gate types (SDM 3A table 3-2). */
 const TASK_GATE = 5;
@@ -230,6 +236,10 @@ export class Interrupts {
     const error = (selector & 0xfffc) | external;
     if (!isCode(rights) || dpl > cpl) raiseWithError(state, GP, error);
     if ((rights & RIGHTS_P) === 0) raiseWithError(state, NP, error);
+    const inner = !isConforming(rights) && dpl < cpl;
+    const isVirtual = (state[EFLAGS_SYSTEM] & VM) !== 0;
+    // Virtual-8086 mode is left for ring 0 and no other.
+    if (isVirtual && (!inner || dpl !== 0)) raiseWithError(state, GP, error);
     if (state[HOSTED] !== 0 && dpl === 0) {
       segmentation.external = 0;
       this.#charge(kind);
@@ -237,13 +247,22 @@ export class Interrupts {
     }
     const base = segmentation.base();
     const limit = segmentation.limit();
-    if (!withinLimit(limit, rights, offset, 1)) raiseWithError(state, GP, external);
     segmentation.markAccessed();
-    const inner = !isConforming(rights) && dpl < cpl;
     const newCpl = inner ? dpl : cpl;
-    this.#push(inner, newCpl, wide ? 4 : 2, external);
+    const size = wide ? 4 : 2;
+    const words = (inner ? 5 : 3) + (isVirtual ? 4 : 0) + (state[EVENT_HAS_ERROR] !== 0 ? 1 : 0);
+    if (inner) {
+      this.readInnerStack(newCpl);
+      const stackError = (this.innerSelector & 0xfffc) | external;
+      this.frame.requireRoom(words, this.innerLimit, this.innerRights, this.innerPointer, size, stackError);
+    } else {
+      this.frame.requireRoomHere(words, size, external);
+    }
+    if (!withinLimit(limit, rights, offset, 1)) raiseWithError(state, GP, external);
+    this.#push(inner, newCpl, size, isVirtual);
 
     segmentation.external = 0;
+    if (isVirtual) for (const segment of DATA_SEGMENTS) segmentation.setNull(segment, 0);
     if (inner) {
       segmentation.setSegment(SS, this.innerSelector, this.innerBase, this.innerLimit, this.innerRights);
     }
@@ -265,13 +284,13 @@ export class Interrupts {
     this.#cpu.updateMode();
   }
 
-  /** Pushes the frame, on the inner stack if there is one (SDM 3A figure 6-4). */
-  #push(inner: boolean, cpl: number, size: number, external: number): void {
+  /** Pushes the frame, on the inner stack if there is one (SDM 3A figure 6-4; from virtual-8086 mode 3B figure 20-4). */
+  #push(inner: boolean, cpl: number, size: number, isVirtual: boolean): void {
     const state = this.#state;
     const { frame } = this;
     frame.clear();
+    if (isVirtual) for (const segment of DATA_SEGMENTS) frame.push(state[segmentSlot(segment) + SELECTOR]);
     if (inner) {
-      this.readInnerStack(cpl, TS);
       frame.push(state[SS_SLOT + SELECTOR]);
       frame.push(state[ESP]);
     }
@@ -281,20 +300,15 @@ export class Interrupts {
     frame.push(state[CS_SLOT + SELECTOR]);
     frame.push(state[EIP]);
     if (state[EVENT_HAS_ERROR] !== 0) frame.push(state[EVENT_ERROR]);
-    if (inner) {
-      const error = (this.innerSelector & 0xfffc) | external;
-      frame.write(this.innerBase, this.innerLimit, this.innerRights, this.innerPointer, cpl, size, error);
-    } else {
-      const limit = state[SS_SLOT + LIMIT];
-      frame.write(state[SS_SLOT + BASE], limit, state[SS_SLOT + RIGHTS], state[ESP], cpl, size, external);
-    }
+    if (inner) frame.write(this.innerBase, this.innerRights, this.innerPointer, cpl, size);
+    else frame.writeHere(size);
   }
 
   /**
    * The stack that the TSS has for ring `cpl`, checked (SDM 3A 6.12.1, 5.8.5): fills `inner*`. Raises #TS, or
    * #SS(selector) if the segment is not present.
    */
-  readInnerStack(cpl: number, vector: number): void {
+  readInnerStack(cpl: number): void {
     const state = this.#state;
     const { mmu, segmentation } = this.#cpu;
     const { external } = segmentation;
@@ -306,12 +320,12 @@ export class Interrupts {
     const linear = (state[TR_SLOT + BASE] + at) | 0;
     const pointer = wide ? mmu.systemLoad32(linear) : mmu.systemLoad16(linear);
     const selector = mmu.systemLoad16((linear + (wide ? 4 : 2)) | 0);
-    if ((selector & 0xfffc) === 0) raiseWithError(state, vector, external);
-    segmentation.readDescriptor(selector, vector);
+    if ((selector & 0xfffc) === 0) raiseWithError(state, TS, external);
+    segmentation.readDescriptor(selector, TS);
     const rights = segmentation.rights();
     const error = (selector & 0xfffc) | external;
     if ((selector & 3) !== cpl || privilegeOf(rights) !== cpl || !isWritableData(rights)) {
-      raiseWithError(state, vector, error);
+      raiseWithError(state, TS, error);
     }
     if ((rights & RIGHTS_P) === 0) raiseWithError(state, SS_FAULT, error);
     segmentation.markAccessed();
@@ -331,22 +345,39 @@ export class Interrupts {
   /** Real-address mode: a table of far pointers, no error codes (SDM 3B 20.1.4). */
   #deliverReal(): number {
     const state = this.#state;
-    const { mmu, segmentation } = this.#cpu;
+    const { mmu } = this.#cpu;
     const kind = state[EVENT_KIND];
     const vector = state[EVENT_VECTOR];
     if ((vector << 2) + 3 > state[IDTR_LIMIT] >>> 0) raiseWithError(state, GP, 0);
     const pointer = mmu.systemLoad32((state[IDTR_BASE] + (vector << 2)) | 0);
-    const { frame } = this;
-    frame.clear();
-    frame.push(this.#cpu.eflags());
-    frame.push(state[CS_SLOT + SELECTOR]);
-    frame.push(state[EIP]);
-    frame.write(state[SS_SLOT + BASE], state[SS_SLOT + LIMIT], state[SS_SLOT + RIGHTS], state[ESP], 0, 2, 0);
-    setStackPointer(state, state[SS_SLOT + RIGHTS], frame.pointer);
-    segmentation.loadReal(CS, pointer >>> 16);
-    state[EIP] = pointer & 0xffff;
-    state[EFLAGS_SYSTEM] &= ~(IF | TF | RF);
+    this.frame.requireRoomHere(3, 2, 0);
+    this.#enterByPointer(pointer, this.#cpu.eflags(), IF | TF | AC | RF);
     this.#entered(kind);
     return STOP_NONE;
+  }
+
+  /**
+   * INT n in virtual-8086 mode that the redirection bitmap of CR4.VME hands to the 8086 program: through the interrupt table
+   * at linear address 0, with `image` pushed as FLAGS and `cleared` cleared. Raises #SS(0) or #PF.
+   */
+  redirect(vector: number, image: number, cleared: number): void {
+    const pointer = this.#cpu.mmu.systemLoad32(vector << 2);
+    this.frame.requireRoomHere(3, 2, 0);
+    this.#enterByPointer(pointer, image, cleared);
+    this.#entered(EVENT_SOFTWARE);
+  }
+
+  #enterByPointer(pointer: number, image: number, cleared: number): void {
+    const state = this.#state;
+    const { frame } = this;
+    frame.clear();
+    frame.push(image);
+    frame.push(state[CS_SLOT + SELECTOR]);
+    frame.push(state[EIP]);
+    frame.writeHere(2);
+    setStackPointer(state, state[SS_SLOT + RIGHTS], frame.pointer);
+    this.#cpu.segmentation.loadReal(CS, pointer >>> 16);
+    state[EIP] = pointer & 0xffff;
+    state[EFLAGS_SYSTEM] &= ~cleared;
   }
 }

@@ -5,7 +5,7 @@
  *   bit 0      CS.D                        bits 8-19  shape of ES CS SS DS FS GS, two bits each
  *   bit 1      SS.B                        bit 20     one instruction only (interrupt shadow)
  *   bits 2-3   CPL                         bit 21     data accesses go to the emulation port
- *   bits 4-7   VM, PE, PG, PAE
+ *   bits 4-7   VM, PE, PG, PAE                         bit 22     one instruction only (CS ends nearby)
  */
 import { VM } from '../isa/eflags.ts';
 import {
@@ -39,6 +39,7 @@ const MODE_PAE = 0x80;
 const MODE_SHAPE_SHIFT = 8;
 export const MODE_SINGLE = 1 << 20;
 export const MODE_EMULATE = 1 << 21;
+export const MODE_NARROW = 1 << 22;
 
 /** Base 0, limit 4 GB, present, usable; writable data, or for CS readable code. */
 export const SHAPE_FLAT = 0;

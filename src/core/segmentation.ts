@@ -11,6 +11,7 @@ import {
   CPL,
   CR0,
   CR0_PE,
+  CS,
   EFLAGS_SYSTEM,
   GDTR_BASE,
   GDTR_LIMIT,
@@ -18,6 +19,7 @@ import {
   LIMIT,
   RIGHTS,
   RIGHTS_DB,
+  RIGHTS_G,
   RIGHTS_P,
   RIGHTS_S,
   RIGHTS_UNUSABLE,
@@ -42,6 +44,8 @@ const RIGHTS_MASK = 0xd0ff;
 
 /** Rights of segments in virtual-8086 mode (SDM 3B 20.2): writable data, DPL 3. */
 const V86_RIGHTS = 0xf3;
+/** Present, accessed, writable data, DPL 0. */
+const REAL_DATA_RIGHTS = 0x93;
 
 export function privilegeOf(rights: number): number {
   return (rights >>> 5) & 3;
@@ -111,15 +115,25 @@ export class Segmentation {
     this.#cpu.updateMode();
   }
 
-  /** Real and virtual-8086 mode: base from the selector; real mode keeps whatever limit and rights there are. */
+  /**
+   * Real and virtual-8086 mode: base from the selector. Real mode keeps limit, granularity and D/B, which is how "unreal
+   * mode" comes about, and makes a data segment writable again, whatever descriptor protected mode had loaded.
+   */
   loadReal(segment: number, selector: number): void {
     const state = this.#state;
     const slot = segmentSlot(segment);
+    if ((state[EFLAGS_SYSTEM] & VM) !== 0) {
+      this.loadVirtual8086(segment, selector);
+      return;
+    }
     state[slot + SELECTOR] = selector;
     state[slot + BASE] = selector << 4;
-    if ((state[EFLAGS_SYSTEM] & VM) === 0) return;
-    state[slot + LIMIT] = 0xffff;
-    state[slot + RIGHTS] = V86_RIGHTS;
+    if (segment !== CS) state[slot + RIGHTS] = (state[slot + RIGHTS] & (RIGHTS_DB | RIGHTS_G)) | REAL_DATA_RIGHTS;
+  }
+
+  /** A segment register as virtual-8086 mode has it (SDM 3B 20.2.1). */
+  loadVirtual8086(segment: number, selector: number): void {
+    this.setSegment(segment, selector, selector << 4, 0xffff, V86_RIGHTS);
   }
 
   #loadStack(selector: number): void {

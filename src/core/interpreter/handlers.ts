@@ -200,5 +200,5 @@ function meaningOf(instruction: Instruction) {
 }
 
 function keyOf(form: Form): string {
-  return `${form.instruction.id}.${form.operandSize}.${form.addressSize}.${form.memory}.${form.stack}.${form.repeat}`;
+  return `${form.instruction.id}.${form.operandSize}.${form.addressSize}.${form.memory}.${form.stack}.${form.code}.${form.repeat}`;
 }

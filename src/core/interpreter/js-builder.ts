@@ -35,6 +35,8 @@ export interface Form {
   /** 'flat': base 0 and no limit to check here (the view enforces it). 'checked': through Segmentation.linear. */
   readonly memory: 'none' | 'flat' | 'flatIndexed' | 'checked';
   readonly stack: 'flat' | 'checked';
+  /** 'checked': a near transfer whose target is held against CS's limit. */
+  readonly code: 'flat' | 'checked';
   /** Repeat prefix of string instructions: 0, 0xf2, 0xf3. */
   readonly repeat: number;
 }
@@ -570,15 +572,26 @@ export class JsBuilder implements Builder<Expression> {
   nearTarget(value: Expression): Expression {
     return this.operandSize === 2 ? `(${value}&65535)` : value;
   }
+  checkTarget(target: Expression): void {
+    if (this.#form.code === 'flat') return;
+    this.#leaving();
+    this.#emit(`if((${target})>>>0>S[${CS_LIMIT}]>>>0)P.outsideCode();`);
+  }
+  checkBranch(condition: Expression): void {
+    if (this.#form.code === 'flat') return;
+    this.#leaving();
+    this.#emit(`if((${condition})&&(${this.branchTarget()})>>>0>S[${CS_LIMIT}]>>>0)P.outsideCode();`);
+  }
   jump(target: Expression): void {
     this.#storeFlags();
     this.#emit(`S[${state.EIP}]=${target};return ${END_BLOCK};`);
     this.#ended = true;
   }
   branch(condition: Expression): void {
-    const taken = this.#field(R_IMM);
-    const target = `S[${state.EIP}]+(${condition}?${taken}:${this.#nextOffset()})|0`;
-    this.jump(this.operandSize === 2 ? `(${target})&65535` : target);
+    const next = `S[${state.EIP}]+${this.#nextOffset()}|0`;
+    // A 16-bit operand size cuts the target, but not the address of the next instruction (SDM 2A Jcc).
+    if (this.operandSize === 2) this.jump(`${condition}?${this.branchTarget()}:${next}`);
+    else this.jump(`S[${state.EIP}]+(${condition}?${this.#field(R_IMM)}:${this.#nextOffset()})|0`);
   }
 
   segmentOperand(): Expression {
@@ -673,6 +686,7 @@ export class JsBuilder implements Builder<Expression> {
   }
 }
 
+const CS_LIMIT = state.segmentSlot(state.CS) + state.LIMIT;
 const RAW_CARRY = `((S[${state.FLAG_X}]&S[${state.FLAG_Y}]|(S[${state.FLAG_X}]|S[${state.FLAG_Y}])&~S[${state.FLAG_R}])>>>31)`;
 const RAW_OVERFLOW = `(((S[${state.FLAG_X}]^S[${state.FLAG_R}])&(S[${state.FLAG_Y}]^S[${state.FLAG_R}]))>>>31)`;
 const XOR = `S[${state.FLAG_XOR}]`;

@@ -3,10 +3,14 @@ import { ARITHMETIC, DF } from '../../isa/eflags.ts';
 import type { Cpu } from '../cpu.ts';
 import { arithmeticFlags, evenParity, setArithmeticFlags } from '../flags.ts';
 import { EMULATION_VIEW, TABLE_ENTRIES, VIEW_SHIFT, VIEW_SUPERVISOR, VIEW_USER } from '../memory.ts';
+import { GP, raiseWithError } from '../signals.ts';
 import { CPL, EAX, EBP, EFLAGS_SYSTEM, ESP, RIGHTS, RIGHTS_DB, SS, segmentSlot, VMX_MODE } from '../state.ts';
+import { isProtected, requireProtected } from '../system/privilege.ts';
 
 /** LAHF / SAHF move these. */
 const LOW_FLAGS = 0xd5;
+/** Stack pointers with which PUSHA raises #GP in real-address and virtual-8086 mode (SDM 2B PUSHA). */
+const PUSHA_BARRED: ReadonlySet<number> = new Set([7, 9, 11, 13, 15]);
 
 export function stackProcedures(cpu: Cpu) {
   const { state: S, fast: F } = cpu.memory;
@@ -42,6 +46,7 @@ export function stackProcedures(cpu: Cpu) {
   /** Registers in the order PUSHA stores them: EAX ECX EDX EBX ESP EBP ESI EDI. Highest address first, ESP changed last: a fault changes nothing. */
   function pushAll(size: number): void {
     const top = S[ESP] as number;
+    if (PUSHA_BARRED.has(top & mask()) && !isProtected(S)) raiseWithError(S, GP, 0);
     for (let register = 0; register < 8; register++)
       storeAt(top - size * (register + 1), size, S[2 * register] as number);
     setPointer(top - 8 * size);
@@ -69,14 +74,14 @@ export function stackProcedures(cpu: Cpu) {
     const top = S[ESP] as number;
     const old = S[EBP] as number;
     storeAt(top - size, size, old);
-    const frame = (top - size) | 0;
+    const m = mask();
+    const frame = (top & ~m) | ((top - size) & m);
     for (let step = 1; step < level; step++) storeAt(frame - size * step, size, loadAt(old - size * step, size));
     if (level > 0) storeAt(frame - size * level, size, frame);
     const pointer = frame - size * level - (bytes & 0xffff);
     // The new top of stack must be writable (SDM 2A ENTER: "check that the stack will be within limits").
     cpu.mmu.loadForUpdate8(linear(pointer, 1, true), table());
-    const m = mask();
-    S[EBP] = size === 4 ? (old & ~m) | (frame & m) : (old & ~0xffff) | (frame & 0xffff);
+    S[EBP] = size === 4 ? frame : (old & ~0xffff) | (frame & 0xffff);
     setPointer(pointer);
   }
 
@@ -112,5 +117,10 @@ export function stackProcedures(cpu: Cpu) {
       if (S[VMX_MODE] === 2) cpu.vmx?.pause();
     },
     ignore(_linear: number): void {},
+    /** A near transfer leaves the code segment. */
+    outsideCode(): never {
+      raiseWithError(S, GP, 0);
+    },
+    requireProtected: (): void => requireProtected(S),
   };
 }

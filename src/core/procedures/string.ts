@@ -9,8 +9,22 @@ import type { Cpu } from '../cpu.ts';
 import { arithmeticFlags } from '../flags.ts';
 import { R_AUX, R_BASE, R_INDEX, R_SCALE, R_TABLE } from '../interpreter/record.ts';
 import { TABLE_ENTRIES } from '../memory.ts';
-import { CYCLES, EAX, ECX, EDI, EDX, EFLAGS_SYSTEM, ESI, FLAG_R, FLAG_X, FLAG_XOR, FLAG_Y } from '../state.ts';
-import { IO_REPEAT, IO_STRING } from '../vmx-hooks.ts';
+import {
+  BASE,
+  CYCLES,
+  EAX,
+  ECX,
+  EDI,
+  EDX,
+  EFLAGS_SYSTEM,
+  ESI,
+  FLAG_R,
+  FLAG_X,
+  FLAG_XOR,
+  FLAG_Y,
+  segmentSlot,
+} from '../state.ts';
+import { IO_IN, IO_REPEAT, IO_STRING } from '../vmx-hooks.ts';
 
 /** Elements between two event checks. */
 const CHUNK = 128;
@@ -41,6 +55,10 @@ export function stringProcedures(cpu: Cpu, code: Int32Array) {
   function destination(p: number, offset: number, size: number, write: boolean): number {
     const segment = code[p + R_INDEX] as number;
     return segment < 0 ? offset : cpu.segmentation.linear(segment, offset, size, write);
+  }
+  /** `segment`: -1 if flat. */
+  function unchecked(segment: number, offset: number): number {
+    return segment < 0 ? offset : ((S[segmentSlot(segment) + BASE] as number) + offset) | 0;
   }
   /** The index registers are cut to the address size; the rest of the register stays. */
   function advance(register: number, by: number, mask: number): void {
@@ -170,6 +188,7 @@ export function stringProcedures(cpu: Cpu, code: Int32Array) {
     if (name === 'ins') {
       const di = (S[EDI] as number) & mask;
       const table = (code[p + R_AUX] as number) >> 3;
+      cpu.system.requirePort(port, size, flags | IO_IN, unchecked(code[p + R_INDEX] as number, di));
       const linear = destination(p, di, size, true);
       // The store must not fault once the port has been read.
       if (size === 4) cpu.mmu.loadForUpdate32(linear, table);
@@ -179,6 +198,7 @@ export function stringProcedures(cpu: Cpu, code: Int32Array) {
       advance(EDI, step, mask);
     } else {
       const si = (S[ESI] as number) & mask;
+      cpu.system.requirePort(port, size, flags, unchecked(code[p + R_BASE] as number, si));
       const linear = source(p, si, size);
       cpu.system.portOut(port, load(linear, size, code[p + R_TABLE] as number), size, flags, linear);
       advance(ESI, step, mask);

@@ -11,9 +11,10 @@ import { isNonRoot } from './privilege.ts';
 const LAST_BASIC = 2;
 const LAST_EXTENDED = 0x80000008;
 
-/** Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH FXSR. */
+/** Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH FXSR. */
 const FEATURES =
   (1 << 0) |
+  (1 << 1) |
   (1 << 2) |
   (1 << 3) |
   (1 << 4) |

@@ -1,10 +1,9 @@
 /** Far JMP, CALL and RET: code segments and call gates, with stack switch and parameter copy (SDM 3A 5.8). */
 import type { Cpu } from '../cpu.ts';
 import { isCode, isConforming, isWritableData, privilegeOf, TYPE_CODE, withinLimit } from '../segmentation.ts';
-import { GP, NP, raiseWithError, SS_FAULT, STOP_NONE, STOP_TRAP, TS } from '../signals.ts';
+import { GP, NP, raiseWithError, SS_FAULT, STOP_NONE, STOP_TRAP } from '../signals.ts';
 import { setStackPointer } from '../stack-frame.ts';
 import {
-  BASE,
   CPL,
   CS,
   DS,
@@ -23,7 +22,6 @@ import {
   RIGHTS,
   RIGHTS_P,
   RIGHTS_S,
-  RIGHTS_UNUSABLE,
   SELECTOR,
   SS,
   segmentSlot,
@@ -78,6 +76,7 @@ export function farCall(cpu: Cpu, selector: number, offset: number, size: number
   const { state } = cpu.memory;
   const target = size === 2 ? offset & 0xffff : offset;
   if (!isProtected(state)) {
+    frame.requireRoomHere(2, size, 0);
     if (!withinLimit(state[CS_SLOT + LIMIT], 0, target, 1)) raiseWithError(state, GP, 0);
     pushReturn(cpu, size);
     jumpReal(cpu, selector, target);
@@ -190,12 +189,15 @@ export function returnOuter(
   cpu.updateMode();
 }
 
-/** SDM 2B RET: a data segment more privileged than the new CPL does not survive (conforming code does). */
+/**
+ * SDM 2B RET: a data segment more privileged than the new CPL does not survive (conforming code does). An unusable one
+ * counts as DPL 0, so that the RPL of a null selector goes too.
+ */
 function dropInnerData(cpu: Cpu, cpl: number): void {
   const { state } = cpu.memory;
   for (const segment of DATA_SEGMENTS) {
     const rights = state[segmentSlot(segment) + RIGHTS];
-    if ((rights & RIGHTS_UNUSABLE) !== 0 || privilegeOf(rights) >= cpl) continue;
+    if (privilegeOf(rights) >= cpl) continue;
     if ((rights & TYPE_CODE) === 0 || !isConforming(rights)) cpu.segmentation.setNull(segment, 0);
   }
 }
@@ -256,7 +258,7 @@ export function jumpTo(cpu: Cpu, selector: number, offset: number): void {
   cpu.updateMode();
 }
 
-/** Real-address mode: CS's limit and rights stay as they are. */
+/** Real-address mode, where CS's limit and rights stay as they are, and virtual-8086 mode. Raises #GP(0) beyond the limit. */
 export function jumpReal(cpu: Cpu, selector: number, offset: number): void {
   const { state } = cpu.memory;
   if (!withinLimit(state[CS_SLOT + LIMIT], 0, offset, 1)) raiseWithError(state, GP, 0);
@@ -271,13 +273,13 @@ function pushReturn(cpu: Cpu, size: number): void {
   frame.clear();
   frame.push(state[CS_SLOT + SELECTOR]);
   frame.push(state[EIP]);
-  const rights = state[SS_SLOT + RIGHTS];
-  frame.write(state[SS_SLOT + BASE], state[SS_SLOT + LIMIT], rights, state[ESP], state[CPL], size, 0);
+  frame.writeHere(size);
 }
 
 function callSameRing(cpu: Cpu, selector: number, offset: number, size: number): void {
   const { segmentation } = cpu;
   const { state } = cpu.memory;
+  cpu.interrupts.frame.requireRoomHere(2, size, 0);
   if (!withinLimit(segmentation.limit(), segmentation.rights(), offset, 1)) raiseWithError(state, GP, 0);
   segmentation.markAccessed();
   pushReturn(cpu, size);
@@ -300,17 +302,18 @@ function callInnerRing(
   const base = segmentation.base();
   const limit = segmentation.limit();
   const rights = segmentation.rights() | 1;
-  if (!withinLimit(limit, rights, offset, 1)) raiseWithError(state, GP, 0);
   segmentation.markAccessed();
-  interrupts.readInnerStack(cpl, TS);
+  interrupts.readInnerStack(cpl);
+  const { innerSelector, innerBase, innerLimit, innerRights, innerPointer } = interrupts;
+  frame.requireRoom(4 + parameters, innerLimit, innerRights, innerPointer, size, innerSelector & 0xfffc);
+  if (!withinLimit(limit, rights, offset, 1)) raiseWithError(state, GP, 0);
   frame.clear();
   frame.push(state[SS_SLOT + SELECTOR]);
   frame.push(state[ESP]);
   for (let i = parameters - 1; i >= 0; i--) frame.push(frame.peek(i * size, size));
   frame.push(state[CS_SLOT + SELECTOR]);
   frame.push(state[EIP]);
-  const { innerSelector, innerBase, innerLimit, innerRights } = interrupts;
-  frame.write(innerBase, innerLimit, innerRights, interrupts.innerPointer, cpl, size, innerSelector & 0xfffc);
+  frame.write(innerBase, innerRights, innerPointer, cpl, size);
   segmentation.setSegment(SS, innerSelector, innerBase, innerLimit, innerRights);
   segmentation.setSegment(CS, (selector & 0xfffc) | cpl, base, limit, rights);
   setStackPointer(state, innerRights, frame.pointer);

@@ -17,8 +17,7 @@ const IO_MAP_BASE = 102;
 /** `flags` (IO_STRING ...) and `linear` describe INS to VMX. Zero-extended. */
 export function portIn(cpu: Cpu, port: number, size: number, flags: number, linear: number): number {
   port &= 0xffff;
-  checkPort(cpu, port, size);
-  if (isNonRoot(cpu.memory.state)) (cpu.vmx as VmxHooks).port(port, size, flags | IO_IN, linear);
+  requirePort(cpu, port, size, flags | IO_IN, linear);
   cpu.ledger.charge(PORT_READ);
   const value = cpu.ports.read(port, size);
   return size === 4 ? value | 0 : size === 2 ? value & 0xffff : value & 0xff;
@@ -26,10 +25,15 @@ export function portIn(cpu: Cpu, port: number, size: number, flags: number, line
 
 export function portOut(cpu: Cpu, port: number, value: number, size: number, flags: number, linear: number): void {
   port &= 0xffff;
-  checkPort(cpu, port, size);
-  if (isNonRoot(cpu.memory.state)) (cpu.vmx as VmxHooks).port(port, size, flags, linear);
+  requirePort(cpu, port, size, flags, linear);
   cpu.ledger.charge(PORT_WRITE);
   cpu.ports.write(port, size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff, size);
+}
+
+/** The I/O permission, then the VM exit, which comes before faults of a memory operand (SDM 3C 25.1.1). */
+export function requirePort(cpu: Cpu, port: number, size: number, flags: number, linear: number): void {
+  checkPort(cpu, port, size);
+  if (isNonRoot(cpu.memory.state)) (cpu.vmx as VmxHooks).port(port, size, flags, linear);
 }
 
 function checkPort(cpu: Cpu, port: number, size: number): void {

@@ -3,11 +3,12 @@
  * S[EIP] is the next instruction's address, and a transfer overwrites it. A procedure that raises has changed nothing.
  */
 
-import { OF } from '../../isa/eflags.ts';
+import { OF, VM } from '../../isa/eflags.ts';
 import type { Cpu } from '../cpu.ts';
 import { BP, OF_TRAP, raise, STOP_NONE, UD } from '../signals.ts';
 import { setStackPointer } from '../stack-frame.ts';
 import {
+  EFLAGS_SYSTEM,
   ESP,
   EVENT_ERROR,
   EVENT_HAS_ERROR,
@@ -31,6 +32,7 @@ import * as msr from './msr.ts';
 import * as ports from './ports.ts';
 import * as probes from './probes.ts';
 import { sysenter, sysexit } from './sysenter.ts';
+import { redirectInterrupt } from './virtual-8086.ts';
 
 /** SHADOW after MOV SS and POP SS. */
 const SHADOW_BY_MOV_SS = 2;
@@ -64,6 +66,8 @@ export class System {
 
   /** INT n. Returns a STOP_* code. A fault in its delivery is thrown: it is the instruction's own. */
   softwareInterrupt(vector: number): number {
+    const { state } = this.#cpu.memory;
+    if ((state[EFLAGS_SYSTEM] & VM) !== 0 && redirectInterrupt(this.#cpu, vector & 0xff)) return STOP_NONE;
     return this.#deliver(vector & 0xff, EVENT_SOFTWARE, 2);
   }
   int3(): number {
@@ -184,6 +188,10 @@ export class System {
   }
 
   /** `flags` and `linear`: for INS and OUTS under VMX, IO_STRING and the memory operand (vmx-hooks.ts). */
+  /** What INS and OUTS go through before their memory operand is looked at. Raises #GP(0) or exits. */
+  requirePort(port: number, size: number, flagBits: number, linear: number): void {
+    ports.requirePort(this.#cpu, port, size, flagBits, linear);
+  }
   portIn(port: number, size: number, flagBits = 0, linear = 0): number {
     return ports.portIn(this.#cpu, port, size, flagBits, linear);
   }
@@ -191,8 +199,11 @@ export class System {
     ports.portOut(this.#cpu, port, value, size, flagBits, linear);
   }
 
-  pushfImage(): number {
-    return flags.pushfImage(this.#cpu);
+  pushfImage(size: number): number {
+    return flags.pushfImage(this.#cpu, size);
+  }
+  requireFlagsTransfer(size: number): void {
+    flags.requireFlagsTransfer(this.#cpu.memory.state, size);
   }
   popf(value: number, size: number): void {
     flags.popf(this.#cpu, value, size);

@@ -7,7 +7,8 @@ import { eventNumber } from '../../cost/event.ts';
 import type { Cpu } from '../cpu.ts';
 import { setArithmeticFlags } from '../flags.ts';
 import { GP, raise, raiseWithError, STOP_NONE, UD } from '../signals.ts';
-import { CPL, CR0, CR0_PE, CR4, CR4_VMXE, EFLAGS_SYSTEM, REG_STRIDE, VMX_MODE } from '../state.ts';
+import { CPL, CR0, CR4, CR4_VMXE, REG_STRIDE, VMX_MODE } from '../state.ts';
+import { isProtected } from '../system/privilege.ts';
 import { FIELD } from './fields.ts';
 import { ERROR, EXIT } from './reasons.ts';
 import { FEATURE_CONTROL, VMCS_POINTER, VMXON_POINTER } from './state.ts';
@@ -19,7 +20,6 @@ const VMWRITE = eventNumber('vmwrite');
 
 const CF = 1;
 const ZF = 0x40;
-const VM = 0x20000;
 /** IA32_FEATURE_CONTROL: locked, VMXON outside SMX. */
 const FEATURE_NEEDED = 5;
 
@@ -68,7 +68,9 @@ export class Instructions {
   execute(mnemonic: string, linear: number, table: number, reg: number, rm: number): number {
     const S = this.#state;
     const name = mnemonic as Name;
-    if (((S[CR0] as number) & CR0_PE) === 0 || ((S[EFLAGS_SYSTEM] as number) & VM) !== 0) raise(S, UD);
+    // VMCALL exits from every mode of a guest, the others from protected mode alone (SDM 3C chapter 30).
+    const anyMode = name === 'vmcall' && S[VMX_MODE] === 2;
+    if (!anyMode && !isProtected(S)) raise(S, UD);
     if (name === 'vmxon') {
       if (((S[CR4] as number) & CR4_VMXE) === 0) raise(S, UD);
     } else if (S[VMX_MODE] === 0) raise(S, UD);

@@ -4,6 +4,7 @@ import type { Cpu } from '../cpu.ts';
 import { FAULT, STOP_NONE, STOP_VM_EXIT, VM_EXIT } from '../signals.ts';
 import {
   CR0,
+  CR0_PE,
   CR4,
   EFER,
   EIP,
@@ -275,7 +276,8 @@ export class Transitions {
       this.#vmcs.set(FIELD.idtVectoringInfo, 0);
       return;
     }
-    const error = interrupts.vectoringHasError !== 0 ? INFO_ERROR : 0;
+    const isReal = ((S[CR0] as number) & CR0_PE) === 0;
+    const error = interrupts.vectoringHasError !== 0 && !isReal ? INFO_ERROR : 0;
     this.#vmcs.set(FIELD.idtVectoringInfo, INFO_VALID | error | (kind << INFO_TYPE_SHIFT) | interrupts.vectoringVector);
     this.#vmcs.set(FIELD.idtVectoringError, interrupts.vectoringError);
   }

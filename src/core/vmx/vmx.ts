@@ -301,7 +301,8 @@ export class Vmx implements VmxHooks {
       exits = bit === matches;
     }
     if (!exits) return;
-    const error = S[EVENT_HAS_ERROR] !== 0 ? INFO_ERROR : 0;
+    // In real-address mode no exception delivers an error code (SDM 3C 27.2.2).
+    const error = S[EVENT_HAS_ERROR] !== 0 && ((S[CR0] as number) & CR0_PE) !== 0 ? INFO_ERROR : 0;
     S[EXIT_INTERRUPTION] = INFO_VALID | error | (kind << INFO_TYPE_SHIFT) | vector;
     S[EXIT_INTERRUPTION_ERROR] = S[EVENT_ERROR] as number;
     this.#exit(EXIT.exception, vector === PAGE_FAULT ? (S[EVENT_ADDRESS] as number) : 0);

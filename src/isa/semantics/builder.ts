@@ -99,6 +99,12 @@ export interface Builder<V> {
 
   /** Address of the next instruction. */
   next(): V;
+  /**
+   * Raises #GP(0) if `target` lies beyond the code segment's limit; `checkBranch`: the branch target, if the condition
+   * holds. Said before the first state change; costs nothing where CS is flat.
+   */
+  checkTarget(target: V): void;
+  checkBranch(condition: V): void;
   /** Ends the block at `target` (an offset in CS). */
   jump(target: V): void;
   /** Ends the block at the branch target if the condition holds, else at the next instruction. */

@@ -1,9 +1,21 @@
 /** Near transfers, string instructions and everything that is carried out by a system procedure. */
 import type { Builder, Meaning } from './builder.ts';
 
-const jcc: Meaning = (b, condition) => b.branch(b.condition(condition));
-const jmp: Meaning = (b) => b.jump(b.branchTarget());
-const jmpIndirect: Meaning = (b) => b.jump(b.nearTarget(b.read(0)));
+function branchIf<V>(b: Builder<V>, condition: V): void {
+  b.checkBranch(condition);
+  b.branch(condition);
+}
+
+const jcc: Meaning = (b, condition) => branchIf(b, b.condition(condition));
+const jmp: Meaning = (b) => {
+  b.checkTarget(b.branchTarget());
+  b.jump(b.branchTarget());
+};
+const jmpIndirect: Meaning = (b) => {
+  const target = b.nearTarget(b.read(0));
+  b.checkTarget(target);
+  b.jump(target);
+};
 
 function pushReturn<V>(b: Builder<V>): void {
   const size = b.operandSize;
@@ -12,12 +24,14 @@ function pushReturn<V>(b: Builder<V>): void {
 }
 
 const call: Meaning = (b) => {
+  b.checkTarget(b.branchTarget());
   pushReturn(b);
   b.jump(b.branchTarget());
 };
 
 const callIndirect: Meaning = (b) => {
   const target = b.bind(b.nearTarget(b.read(0)));
+  b.checkTarget(target);
   pushReturn(b);
   b.jump(target);
 };
@@ -25,6 +39,7 @@ const callIndirect: Meaning = (b) => {
 const ret: Meaning = (b) => {
   const size = b.operandSize;
   const target = b.bind(b.nearTarget(b.stackLoad(0, size)));
+  b.checkTarget(target);
   b.adjustStack(b.add(b.constant(size), b.immediate()));
   b.jump(target);
 };
@@ -34,14 +49,16 @@ function loop(extra: number): Meaning {
   return (b) => {
     const size = b.addressSize;
     const count = b.bind(b.sub(b.register(1, size), b.constant(1)));
-    b.setRegister(1, size, count);
     const more = b.equal(b.equal(b.zeroExtend(count, size), b.constant(0)), b.constant(0));
-    b.branch(extra < 0 ? more : b.and(more, b.condition(extra)));
+    const taken = extra < 0 ? more : b.and(more, b.condition(extra));
+    b.checkBranch(taken);
+    b.setRegister(1, size, count);
+    b.branch(taken);
   };
 }
 
 const jecxz: Meaning = (b) =>
-  b.branch(b.equal(b.zeroExtend(b.register(1, b.addressSize), b.addressSize), b.constant(0)));
+  branchIf(b, b.equal(b.zeroExtend(b.register(1, b.addressSize), b.addressSize), b.constant(0)));
 
 function farTransfer(name: string): Meaning {
   return (b) => {
@@ -80,20 +97,23 @@ const pushSegment: Meaning = (b) => {
 };
 const popSegment: Meaning = (b) => {
   const selector = b.bind(b.stackLoad(0, 2));
-  b.systemEffect('loadSegment', [b.segmentOperand(), b.and(selector, b.constant(0xffff)), b.constant(1)]);
-  b.adjustStack(b.constant(b.operandSize));
-  b.end();
+  b.system('loadSegmentFromStack', [
+    b.segmentOperand(),
+    b.and(selector, b.constant(0xffff)),
+    b.constant(b.operandSize),
+  ]);
 };
 
 const pushf: Meaning = (b) => {
   const size = b.operandSize;
-  const image = b.bind(b.systemCall('pushfImage', []));
+  const image = b.bind(b.systemCall('pushfImage', [b.constant(size)]));
   b.stackStore(-size, size, image);
   b.adjustStack(b.constant(-size));
   b.end();
 };
 const popf: Meaning = (b) => {
   const size = b.operandSize;
+  b.systemEffect('requireFlagsTransfer', [b.constant(size)]);
   const image = b.bind(b.stackLoad(0, size));
   b.systemEffect('popf', [image, b.constant(size)]);
   b.adjustStack(b.constant(size));

@@ -107,6 +107,7 @@ const bound: Meaning = (b) => {
 
 /** The destination is written only if its RPL is raised: on a read-only page ARPL otherwise does not fault (SDM 2A ARPL). */
 const arpl: Meaning = (b) => {
+  b.perform('requireProtected');
   const x = b.read(0);
   const y = b.read(1);
   const lower = b.bind(b.lessUnsigned(b.and(x, b.constant(3)), b.and(y, b.constant(3))));
