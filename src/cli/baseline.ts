@@ -8,6 +8,7 @@ import { compareRuns } from '../suite/compare.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
 import { didYouMean } from '../suite/nearest.ts';
 import { asBaseline, readRun, writeBaseline } from '../suite/results.ts';
+import { checkWritable } from '../suite/write-file.ts';
 import type { Arguments } from './arguments.ts';
 import { type Command, print, tell } from './command.ts';
 import { guestOf, measurePlan, PLAN_OPTIONS, planOf, SESSION_OPTIONS, tellFailures } from './run-request.ts';
@@ -53,6 +54,7 @@ async function save(args: Arguments, name: string, raw: readonly string[]): Prom
   // The name is not a filter: workloads are chosen by --filter here.
   const cells = planOf(args.withoutPositionals(), guest);
   const command = ['baseline', ...raw];
+  checkWritable(path);
   tell('First of two runs.');
   const first = await measurePlan(args, guest, cells, { command });
   if (first.interrupted !== null) return first.interrupted;
@@ -79,7 +81,7 @@ async function save(args: Arguments, name: string, raw: readonly string[]): Prom
 function list(args: Arguments): number {
   const entries = listBaselines();
   if (entries.length === 0) {
-    print('There are no baselines in results/ yet. Make one: trivisor baseline save');
+    print('There are no baselines in results/ yet. Make one: npx trivisor baseline save');
     return EXIT.done;
   }
   const rows = entries.map((entry) => {

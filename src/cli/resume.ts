@@ -10,7 +10,7 @@ import { readRun } from '../suite/results.ts';
 import type { Run } from '../suite/schema.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { concludeRun, runCommand } from './run.ts';
+import { concludeRun, journalFolder, runCommand } from './run.ts';
 import { guestOf, measurePlan, planOf } from './run-request.ts';
 
 export const resumeCommand: Command = {
@@ -31,7 +31,7 @@ export const resumeCommand: Command = {
     const result = await measurePlan(original, guest, cells, {
       command: partial.command,
       track: original.choice('track', ['exact', 'wall', 'both'], 'exact'),
-      journal: true,
+      journal: journalFolder(args),
       done,
     });
     return concludeRun(args, result, args.choice('format', FORMATS, 'table'));

@@ -98,7 +98,7 @@ export async function measurePlan(
     readonly command: readonly string[];
     readonly track?: 'exact' | 'wall' | 'both';
     readonly twice?: boolean;
-    readonly journal?: boolean;
+    readonly journal?: string;
     readonly done?: ReadonlyMap<number, CellOutcome>;
     readonly rounds?: number;
     readonly timeBudget?: number;
@@ -121,7 +121,7 @@ export async function measurePlan(
       timeBudget: extra.timeBudget ?? 120_000,
       seed: extra.seed ?? 1,
       cancel: interrupt.signal,
-      journal: extra.journal ?? false,
+      journal: extra.journal ?? null,
       ...(extra.done === undefined ? {} : { done: extra.done }),
       progress: args.has('no-progress') ? SILENT : new StderrProgress(),
     });

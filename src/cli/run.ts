@@ -1,15 +1,18 @@
 /** `trivisor run`: measure, print the table and the answer, save the result. */
 import { rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { overheadChart } from '../report/chart.ts';
 import { FORMATS, formatRun } from '../report/formats.ts';
 import { answer } from '../suite/answer.ts';
 import { baselinePath } from '../suite/baseline.ts';
-import { EXIT, SuiteError } from '../suite/failure.ts';
+import { workloadName } from '../suite/cell-name.ts';
+import { EXIT } from '../suite/failure.ts';
+import { cyclesPerOperation } from '../suite/figures.ts';
 import { runsFolder } from '../suite/paths.ts';
 import type { PlannedCell } from '../suite/plan.ts';
 import { asBaseline, writeBaseline, writeRun } from '../suite/results.ts';
 import type { Run } from '../suite/schema.ts';
+import { checkWritable } from '../suite/write-file.ts';
 import type { Arguments } from './arguments.ts';
 import { type Command, print, tell } from './command.ts';
 import { guestOf, measurePlan, PLAN_OPTIONS, planOf, SESSION_OPTIONS, type SessionResult } from './run-request.ts';
@@ -44,12 +47,13 @@ export const runCommand: Command = {
     const format = args.choice('format', FORMATS, 'table');
     const track = args.choice('track', ['exact', 'wall', 'both'], 'exact');
     const save = args.text('save');
-    if (save !== null) baselinePath(save);
+    const baseline = save === null ? null : baselinePath(save);
     if (args.has('dry-run')) return dryRun(cells);
+    if (baseline !== null) checkWritable(baseline);
     const result = await measurePlan(args, guest, cells, {
       command: ['run', ...raw],
       track,
-      journal: true,
+      journal: journalFolder(args),
       rounds: args.whole('rounds', 5),
       timeBudget: args.whole('time-budget', 120) * 1000,
       seed: args.whole('seed', 1, 0),
@@ -65,11 +69,11 @@ export function concludeRun(
   format: (typeof FORMATS)[number],
 ): number {
   const path = args.text('output') ?? join(runsFolder(), `${run.id}.json`);
-  saveRun(path, run);
-  rmSync(join(runsFolder(), `${run.id}.jsonl`), { force: true });
+  writeRun(path, run);
+  rmSync(join(journalFolder(args), `${run.id}.jsonl`), { force: true });
   if (interrupted !== null) {
     tell(
-      `Interrupted after ${run.cells.length} cells; what is finished is in ${path}. To go on: trivisor resume ${path}`,
+      `Interrupted after ${run.cells.length} cells; what is finished is in ${path}. To go on: npx trivisor resume ${path}`,
     );
     return interrupted;
   }
@@ -85,19 +89,16 @@ export function concludeRun(
     writeBaseline(baselinePath(save), asBaseline(run));
     tell(`Kept the exact figures as the baseline @${save}.`);
   }
-  tell(`Saved ${relative(process.cwd(), path) || path}. Next: trivisor explain ${exampleCell(run)} --from ${run.id}`);
+  const example = exampleCell(run);
+  const next = example === null ? '' : ` Next: npx trivisor explain ${example} --from ${reference(path, run)}`;
+  tell(`Saved ${relative(process.cwd(), path) || path}.${next}`);
   return exitCode(run);
 }
 
-function saveRun(path: string, run: Run): void {
-  try {
-    writeRun(path, run);
-  } catch (error) {
-    throw new SuiteError(
-      `The result cannot be written to '${path}' (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}).`,
-      EXIT.cellFailed,
-    );
-  }
+/** The journal lies beside the result to come, so that a folder that cannot be written to shows before anything is measured. */
+export function journalFolder(args: Arguments): string {
+  const output = args.text('output');
+  return output === null ? runsFolder() : dirname(output);
 }
 
 function exitCode(run: Run): number {
@@ -112,12 +113,22 @@ function dryRun(cells: readonly PlannedCell[]): number {
   return EXIT.done;
 }
 
+/** What `--from` takes: the short id if the result lies where ids are looked up. */
+function reference(path: string, run: Run): string {
+  return path === join(runsFolder(), `${run.id}.json`) ? run.id : relative(process.cwd(), path);
+}
+
 /** The cell most worth a look: the one furthest above native is where the question "why" arises. */
-function exampleCell(run: Run): string {
-  const candidates = run.cells.filter((cell) => cell.status === 'ok' && cell.engine !== 'native' && cell.exact);
-  const cost = (cell: Run['cells'][number]): number =>
-    (cell.exact?.measured.cycles ?? 0) / (cell.exact?.measured.operations || 1);
-  const id = candidates.sort((a, b) => cost(b) - cost(a))[0]?.id ?? run.cells[0]?.id ?? '';
+function exampleCell(run: Run): string | null {
+  const twin = (cell: Run['cells'][number]): string => `${workloadName(cell)} ${cell.ops} ${cell.profile}`;
+  const measured = run.cells.flatMap((cell) =>
+    cell.status === 'ok' && cell.exact !== undefined ? [{ cell, cycles: cyclesPerOperation(cell.exact) }] : [],
+  );
+  const native = new Map(measured.filter(({ cell }) => cell.engine === 'native').map((m) => [twin(m.cell), m.cycles]));
+  const cost = ({ cell, cycles }: (typeof measured)[number]): number => cycles / (native.get(twin(cell)) ?? Infinity);
+  const candidates = measured.filter(({ cell }) => cell.engine !== 'native');
+  const id = (candidates.sort((a, b) => cost(b) - cost(a))[0] ?? measured[0])?.cell.id;
+  if (id === undefined) return null;
   return /[{}~]/.test(id) ? `'${id}'` : id;
 }
 

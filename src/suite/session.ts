@@ -5,7 +5,6 @@ import { chooseProfile } from './choices.ts';
 import { describeEnvironment, describeTool } from './environment.ts';
 import type { Guest } from './guest.ts';
 import { judge } from './oracle.ts';
-import { runsFolder } from './paths.ts';
 import type { PlannedCell } from './plan.ts';
 import { pricesOf } from './prices.ts';
 import { runExact } from './runner.ts';
@@ -28,8 +27,8 @@ export interface SessionOptions {
   readonly timeBudget: number;
   readonly seed: number;
   readonly cancel: AbortSignal;
-  /** Write a journal of finished cells while running. */
-  readonly journal: boolean;
+  /** The folder for a journal of finished cells, or null for none. */
+  readonly journal: string | null;
   /** Outcomes of an interrupted run of the same cells, by cell index. */
   readonly done?: ReadonlyMap<number, CellOutcome>;
   readonly progress: Progress;
@@ -45,7 +44,7 @@ export interface Progress {
 /** Runs everything; on cancellation the document holds what had finished and says `interrupted`. */
 export async function runSession(options: SessionOptions): Promise<Run> {
   const id = runId();
-  const journal = options.journal ? new Journal(join(runsFolder(), `${id}.jsonl`)) : null;
+  const journal = options.journal === null ? null : new Journal(join(options.journal, `${id}.jsonl`));
   try {
     journal?.append({ command: options.command });
     const exact = await exactTrack(options, journal);
