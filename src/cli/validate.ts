@@ -8,7 +8,7 @@ import { chooseEngines, chooseProfile } from '../suite/choices.ts';
 import { EXIT, SuiteError } from '../suite/failure.ts';
 import { cyclesPerOperation, type ExactFigures } from '../suite/figures.ts';
 import { type Guest, loadGuest } from '../suite/guest.ts';
-import { type PlannedCell, planCells } from '../suite/plan.ts';
+import { allWorkloads, type PlannedCell, planCells } from '../suite/plan.ts';
 import { OUTSIDE_THE_MODEL, PUBLISHED, type PublishedFigure } from '../suite/published.ts';
 import { runExact } from '../suite/runner.ts';
 import type { Run } from '../suite/schema.ts';
@@ -38,22 +38,32 @@ export const validateCommand: Command = {
       throw new SuiteError(`'trivisor validate' takes no arguments, got '${args.positionals.join(' ')}'.`);
     const plain = args.has('plain');
     const guest = loadGuest();
-    const filters = [...new Set([...PUBLISHED, ...SIGNS].map((figure) => figure.workload))];
-    const cells = plan(guest, filters, ENGINES, args.has('quick'));
+    const cells = publishedCells(guest, args.has('quick'));
     const { run, interrupted } = await measurePlan(args, guest, cells, { command: ['validate'] });
     if (interrupted !== null) return interrupted;
     tellFailures(run);
     print(publishedText(run, plain));
     print(`\nOutside the model:\n${OUTSIDE_THE_MODEL.map((what) => `  ${what}`).join('\n')}`);
     const broken = await signTable(args, guest, plain);
+    if (broken === null) return EXIT.interrupted;
     const failed = run.cells.some((cell) => cell.status !== 'ok' && cell.status !== 'skipped');
     return failed || broken > 0 ? EXIT.cellFailed : EXIT.done;
   },
 };
 
-function plan(guest: Guest, filters: readonly string[], engines: readonly string[], quick: boolean): PlannedCell[] {
+/** The cells of all published figures and signs: at their parameters' defaults, and at the values that figures name. */
+function publishedCells(guest: Guest, quick: boolean): PlannedCell[] {
+  const filters = [...new Set([...PUBLISHED, ...SIGNS].map((figure) => figure.workload))];
+  const sweeps: Record<string, string[]> = {};
+  for (const workload of allWorkloads(guest).filter(({ id }) => filters.includes(id))) {
+    const named = PUBLISHED.filter((figure) => figure.workload === workload.id);
+    for (const parameter of workload.parameters) {
+      const values = named.flatMap(({ params }) => params[parameter.name] ?? []);
+      if (values.length > 0) sweeps[parameter.name] = [...new Set([parameter.default, ...values])];
+    }
+  }
   const profiles = [chooseProfile(SIGN_PROFILE)];
-  return planCells({ guest, filters, engines: chooseEngines(engines), profiles, sweeps: {}, quick, shard: null });
+  return planCells({ guest, filters, engines: chooseEngines(ENGINES), profiles, sweeps, quick, shard: null });
 }
 
 function publishedText(run: Run, plain: boolean): string {
@@ -82,8 +92,8 @@ function modelled(run: Run, figure: PublishedFigure): number {
 /** Operations of the runs that count instruction classes: enough to settle, few enough for a run a class. */
 const COUNTING_OPERATIONS = '1000';
 
-/** Prints the table of signs; returns how many do not survive. */
-async function signTable(args: Arguments, guest: Guest, plain: boolean): Promise<number> {
+/** Prints the table of signs; returns how many do not survive, or null if interrupted. */
+async function signTable(args: Arguments, guest: Guest, plain: boolean): Promise<number | null> {
   const profile = chooseProfile(SIGN_PROFILE);
   const constants = assumedConstants(profile);
   const cells = planCells({
@@ -95,21 +105,20 @@ async function signTable(args: Arguments, guest: Guest, plain: boolean): Promise
     quick: true,
     shard: null,
   });
-  const interrupt = watchInterrupts();
-  const measure = (override?: PriceOverride): Promise<SignFigures> =>
-    measureFigures(args, guest, cells, interrupt.signal, override);
-  const base = await measure();
+  const classes = constants.filter(({ kind }) => kind === 'instruction').map(({ name }) => name);
+  const rounds = await measureRounds(args, guest, cells, [
+    null,
+    ...classes.map((instruction) => ({ instruction, cycles: 1 })),
+  ]);
+  if (rounds === null) return null;
+  const [base, ...others] = rounds as [SignFigures, ...SignFigures[]];
   const dearer = new Map<string, SignFigures>();
-  const classes = constants.filter((constant) => constant.kind === 'instruction');
-  for (const [done, { name }] of classes.entries()) {
-    if (!args.has('no-progress')) tell(`instruction classes ${done + 1}/${classes.length} ${name}`);
-    const figures = await measure({ instruction: name, cycles: 1 });
+  for (const [index, name] of classes.entries()) {
+    const figures = others[index] as SignFigures;
     const linear = [...base].every(([key, exact]) => sameCounts(exact, figures.get(key) ?? exact));
     // Without it the class stays unknown, and an unknown breaks the signs.
     if (linear) dearer.set(name, figures);
-    if (interrupt.signal.aborted) break;
   }
-  interrupt.release();
   const survivals = signSurvival(base, dearer, constants);
   print(`\nSigns of the 2006 paper, each of ${constants.length} assumed constants halved and doubled:`);
   print(signText(survivals, plain));
@@ -141,27 +150,39 @@ function signText(survivals: readonly SignSurvival[], plain: boolean): string {
   );
 }
 
-async function measureFigures(
+/**
+ * The cells once per override, in as few processes as there are cores to fill: an engine's code, once warm, runs a round four
+ * times as fast as in a process of its own. Null if interrupted.
+ */
+async function measureRounds(
   args: Arguments,
   guest: Guest,
   cells: readonly PlannedCell[],
-  cancel: AbortSignal,
-  override?: PriceOverride,
-): Promise<SignFigures> {
-  const outcomes = await runExact(cells, {
+  overrides: readonly (PriceOverride | null)[],
+): Promise<SignFigures[] | null> {
+  const all = overrides.flatMap((override) => cells.map((cell) => ({ ...cell, override })));
+  const interrupt = watchInterrupts();
+  let done = 0;
+  const outcomes = await runExact(all, {
     jobs: args.whole('jobs', availableParallelism()),
     limit: args.cycles('timeout', 20e9),
     backstop: args.whole('wall-limit', 120) * 1000,
     twice: false,
     ramBytes: guest.ramBytes,
-    cancel,
-    ...(override === undefined ? {} : { override }),
-    onCell: () => {},
+    cancel: interrupt.signal,
+    onCell: () => {
+      if (++done % cells.length > 0 || args.has('no-progress')) return;
+      tell(`one class of instructions dearer ${done / cells.length}/${overrides.length}`);
+    },
   });
-  const figures = new Map<string, ExactFigures>();
-  for (const [index, cell] of cells.entries()) {
-    const outcome = outcomes.get(index);
-    if (outcome?.status === 'ok') figures.set(`${cell.workload}@${cell.engine}`, outcome.exact);
-  }
-  return figures;
+  interrupt.release();
+  if (interrupt.signal.aborted) return null;
+  return overrides.map((_, round) => {
+    const figures = new Map<string, ExactFigures>();
+    for (const [index, cell] of cells.entries()) {
+      const outcome = outcomes.get(round * cells.length + index);
+      if (outcome?.status === 'ok') figures.set(`${cell.workload}@${cell.engine}`, outcome.exact);
+    }
+    return figures;
+  });
 }

@@ -3,8 +3,9 @@
  * Anything that goes wrong becomes that cell's outcome.
  */
 import { readFileSync, writeSync } from 'node:fs';
+import { ImageError } from '../machine/elf.ts';
 import { type BootedEngine, boot, type CellOutcome, measure } from './cell.ts';
-import type { CellMessage, CellTask } from './cell-protocol.ts';
+import type { CellMessage, CellTask, PriceOverride } from './cell-protocol.ts';
 import { chooseEngine, chooseProfile } from './choices.ts';
 import { withOverride } from './sensitivity.ts';
 import { sampleWall } from './wall-samples.ts';
@@ -24,19 +25,23 @@ function writeOnce(bytes: Buffer, at: number): number {
   }
 }
 
-function bootTask(task: CellTask): BootedEngine | Extract<CellOutcome, { why: string }> {
-  const engine = chooseEngine(task.engine);
+type Boot = BootedEngine | Extract<CellOutcome, { why: string }>;
+
+function bootTask(task: CellTask, override: PriceOverride | null): Boot {
+  const { definition, variation } = chooseEngine(task.engine);
   const profile = chooseProfile(task.profile);
-  return boot(
-    engine.definition.create({
-      profile: task.override === null ? profile : withOverride(profile, task.override),
-      variation: engine.variation,
+  try {
+    const engine = definition.create({
+      profile: override === null ? profile : withOverride(profile, override),
+      variation,
       ramBytes: task.ramBytes,
       image: readFileSync(task.imagePath),
       commandLine: '',
-    }),
-    task.limit,
-  );
+    });
+    return boot(engine, task.limit);
+  } catch (error) {
+    return error instanceof ImageError ? { status: 'failed', why: error.message } : internalError(error);
+  }
 }
 
 /** The cell's outcome; run twice if asked, where a difference is a fault of Trivisor and not a figure. */
@@ -60,7 +65,7 @@ function firstDifference(a: CellOutcome, b: CellOutcome): string {
   return '';
 }
 
-function internalError(error: unknown): CellOutcome {
+function internalError(error: unknown): Extract<CellOutcome, { why: string }> {
   const message = error instanceof Error ? error.message : String(error);
   const where =
     error instanceof Error ? (/\(?([^\s()]*\/(?:src|dist)\/[^\s()]*)\)?/.exec(error.stack ?? '')?.[1] ?? '') : '';
@@ -68,22 +73,26 @@ function internalError(error: unknown): CellOutcome {
   return { status: 'failed', why: `Internal error of the engine: ${message}${place}` };
 }
 
+function sameOverride(a: PriceOverride | null, b: PriceOverride | null): boolean {
+  return a?.instruction === b?.instruction && a?.cycles === b?.cycles;
+}
+
 function main(): void {
   const task = JSON.parse(readFileSync(0, 'utf8')) as CellTask;
-  let booted: ReturnType<typeof bootTask>;
-  try {
-    booted = bootTask(task);
-  } catch (error) {
-    say({ kind: 'unbootable', outcome: internalError(error) });
-    return;
-  }
+  let override = task.cells[0]?.override ?? null;
+  let booted = bootTask(task, override);
   if (!('engine' in booted)) {
     say({ kind: 'unbootable', outcome: booted });
     return;
   }
   say({ kind: 'booted' });
-  for (const { index, mailbox } of task.cells) {
+  for (const { index, mailbox, override: wanted } of task.cells) {
     say({ kind: 'start', index });
+    if (!sameOverride(wanted, override)) [booted, override] = [bootTask(task, wanted), wanted];
+    if (!('engine' in booted)) {
+      say({ kind: 'cell', index, outcome: booted, fatal: false });
+      continue;
+    }
     try {
       if (task.samples > 0) {
         say({ kind: 'wall', index, milliseconds: sampleWall(booted, mailbox, task.limit, task.samples) });

@@ -7,7 +7,14 @@ export interface PriceOverride {
   readonly cycles: number;
 }
 
-/** One engine on one profile, and the cells to run from its one boot. */
+export interface TaskCell {
+  readonly index: number;
+  readonly mailbox: string;
+  /** The engine is booted again where this is not what it was for the cell before. */
+  readonly override: PriceOverride | null;
+}
+
+/** One engine on one profile, and the cells to run from its one boot (one for each override). */
 export interface CellTask {
   readonly engine: string;
   readonly profile: string;
@@ -19,8 +26,7 @@ export interface CellTask {
   readonly twice: boolean;
   /** Wall-clock samples of each cell; 0 on the exact track. */
   readonly samples: number;
-  readonly override: PriceOverride | null;
-  readonly cells: readonly { readonly index: number; readonly mailbox: string }[];
+  readonly cells: readonly TaskCell[];
 }
 
 export type CellMessage =

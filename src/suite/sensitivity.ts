@@ -1,7 +1,8 @@
 /**
  * How the published signs fare when each assumed constant of the profile is halved and doubled. None of the signs' workloads
  * waits for a timer, so their counts do not depend on prices and cycles are linear in every price. A ledger gives the count of
- * every event; the count of an instruction class is what one more cycle of its price adds, so it takes one run a class.
+ * every event; the count of an instruction class is what one more cycle of its price adds, so it takes one run a class,
+ * all of them in one warm process an engine.
  */
 import { EVENT_ROWS } from '../cost/event.ts';
 import type { Priced, Profile } from '../cost/profile.ts';

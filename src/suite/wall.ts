@@ -78,8 +78,7 @@ async function sample(cell: PlannedCell, options: WallOptions): Promise<number[]
     limit: options.limit,
     twice: false,
     samples: SAMPLES,
-    override: null,
-    cells: [{ index: 0, mailbox: mailboxText(cell) }],
+    cells: [{ index: 0, mailbox: mailboxText(cell), override: null }],
   };
   await runChild(task, options.backstop, options.cancel, (message: CellMessage) => {
     if (message.kind === 'wall') samples = [...message.milliseconds];
