@@ -20,7 +20,7 @@ function overview(): string {
     ...rows,
     '',
     "'trivisor <command> --help' shows a command's options. Exit codes: 0 done, 1 a cell failed, 2 usage, 3 regression,",
-    '4 inconclusive, 5 baseline missing, 77 everything skipped, 130/143 interrupted.',
+    '4 inconclusive, 5 baseline missing or unreadable, 77 everything skipped, 130/143 interrupted.',
   ].join('\n');
 }
 

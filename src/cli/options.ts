@@ -57,7 +57,7 @@ export const OPTIONS = {
   'no-progress': { what: 'nothing on stderr while running' },
   'dry-run': { what: 'list the cells, run nothing' },
   against: { value: 'REF', what: 'what to compare with: a file, a run id or @NAME (default: @baseline)' },
-  from: { value: 'REF', what: 'check this finished run instead of running' },
+  from: { value: 'REF', what: 'take the figures of this finished run instead of measuring: a file, a run id or @NAME' },
   'strict-inconclusive': { what: 'exit 4 if a wall-track cell is UNSURE' },
   kernel: { value: 'FILE', what: 'the kernel to boot: a Linux bzImage or a multiboot ELF file' },
   initrd: { value: 'FILE', what: 'its initial RAM disk' },

@@ -3,7 +3,7 @@
 import { answer } from '../suite/answer.ts';
 import type { Comparison } from '../suite/compare.ts';
 import type { Run } from '../suite/schema.ts';
-import { comparisonTable } from './comparison.ts';
+import { comparisonTable, summaryLines } from './comparison.ts';
 import { reportSections } from './rows.ts';
 import { sectionTable } from './table.ts';
 import type { TextTable } from './text-table.ts';
@@ -18,7 +18,8 @@ export function runMarkdown(run: Run): string {
 /** The cells that moved, for the summary of a CI job. */
 export function comparisonMarkdown(comparison: Comparison): string {
   const table = comparisonTable(comparison);
-  return table.rows.length === 0 ? 'Every cell is equal.' : markdownTable(table);
+  const summary = summaryLines(comparison).join('\n');
+  return table.rows.length === 0 ? summary : `${markdownTable(table)}\n\n${summary}`;
 }
 
 export function markdownTable(table: TextTable): string {

@@ -2,12 +2,13 @@
  * Why a cell's cycles moved: every difference is split into what changed counts explain (delta count x cost) and what
  * changed constants explain (count x delta cost). The parts sum to the whole.
  */
+import { EVENT_ROWS } from '../cost/event.ts';
 import { type ExactFigures, IDLE_EVENT, INSTRUCTION_CATEGORY, perOperation, RETIRED_NAMES } from './figures.ts';
 import type { Prices } from './schema.ts';
 
 export interface Cause {
   readonly kind: 'count' | 'constant';
-  /** An event's name, or a class of instructions. */
+  /** An event's name, a class of instructions, or a constant; in brackets, where it was charged. */
   readonly name: string;
   /** Explained cycles per operation; negative if it made the cell cheaper. */
   readonly cycles: number;
@@ -23,6 +24,10 @@ export function attribute(base: ExactFigures, head: ExactFigures, basePrices: Pr
     .sort((a, b) => Math.abs(b.cycles) - Math.abs(a.cycles));
 }
 
+const STEPS_OF: ReadonlyMap<string, number> = new Map(
+  EVENT_ROWS.filter((row) => row.kind === 'step').map((row) => [row.name, row.steps]),
+);
+
 function* eventCauses(base: ExactFigures, head: ExactFigures): Generator<Cause> {
   const names = new Set([base, head].flatMap((figures) => eventNames(figures)));
   names.delete(IDLE_EVENT);
@@ -32,7 +37,12 @@ function* eventCauses(base: ExactFigures, head: ExactFigures): Generator<Cause> 
     const oldPrice = priceOf(base, name) ?? priceOf(head, name) ?? 0;
     const newPrice = priceOf(head, name) ?? oldPrice;
     yield { kind: 'count', name, cycles: (after - before) * oldPrice, before, after };
-    yield { kind: 'constant', name, cycles: after * (newPrice - oldPrice), before: oldPrice, after: newPrice };
+    // The price of VMM software is so many steps; the constant behind it is the price of one.
+    const steps = STEPS_OF.get(name);
+    const constant = steps === undefined ? name : `step (${name})`;
+    const unit = steps ?? 1;
+    const byPrice = after * (newPrice - oldPrice);
+    yield { kind: 'constant', name: constant, cycles: byPrice, before: oldPrice / unit, after: newPrice / unit };
   }
 }
 

@@ -33,8 +33,8 @@ function driftSentence(drifted: readonly ComparedCell[]): string {
     .map((verdict) => `${of(verdict)} ${verdict}`);
   const onlyBetter = drifted.every((cell) => cell.verdict === 'FASTER');
   const advice = onlyBetter
-    ? "An improvement needs a new baseline: 'trivisor baseline save'."
-    : "If it is meant, save a new baseline: 'trivisor baseline save'.";
+    ? "An improvement needs a new baseline: 'npx trivisor baseline save'."
+    : "If it is meant, save a new baseline: 'npx trivisor baseline save'.";
   return `${count(drifted.length, 'cell')} ${drifted.length === 1 ? 'differs' : 'differ'} from the baseline (${parts.join(', ')}). ${advice}`;
 }
 

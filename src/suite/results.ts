@@ -26,7 +26,9 @@ export function parseRun(text: string, path: string): Run {
   try {
     document = JSON.parse(text);
   } catch {
-    throw new SuiteError(`The result file '${path}' is corrupt: it is not a JSON document.`);
+    throw new SuiteError(
+      `The result file '${path}' is corrupt: it is not a JSON document; measure again, or restore it.`,
+    );
   }
   const version = (document as { schemaVersion?: unknown } | null)?.schemaVersion;
   if (typeof version === 'number' && version > SCHEMA_VERSION) {
@@ -39,7 +41,7 @@ export function parseRun(text: string, path: string): Run {
   const issue = parsed.error.issues[0];
   const where = issue === undefined || issue.path.length === 0 ? 'the document' : `'${issue.path.join('.')}'`;
   throw new SuiteError(
-    `The result file '${path}' is corrupt: ${where} is not as expected (${issue?.message ?? 'unknown'}).`,
+    `The result file '${path}' is corrupt: ${where} is not as expected (${issue?.message ?? 'unknown'}); measure again, or restore it.`,
   );
 }
 

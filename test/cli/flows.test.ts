@@ -40,15 +40,11 @@ describe('run', () => {
   });
 
   it('gives the same cells with one job and with two, and when run again', async () => {
-    const cells: string[] = [];
-    for (const jobs of ['1', '2', '2']) {
-      const path = join(folder, `jobs-${cells.length}.json`);
+    for (const jobs of ['1', '2']) {
+      const path = join(folder, `jobs-${jobs}.json`);
       await trivisor(folder, ['run', ...FEW, '--jobs', jobs, '-o', path]);
-      cells.push(JSON.stringify(readRun(path).cells));
+      expect(JSON.stringify(readRun(path).cells)).toBe(JSON.stringify(readRun(result).cells));
     }
-    expect(cells[1]).toBe(cells[0]);
-    expect(cells[2]).toBe(cells[0]);
-    expect(cells[0]).toBe(JSON.stringify(readRun(result).cells));
   });
 
   it.each(['table', 'md', 'csv', 'json', 'jsonl'])('prints %s', async (format) => {
@@ -162,14 +158,22 @@ describe('baselines and check', () => {
     const check = await trivisor(own, ['check', '--against', '@cheaper', '--plain', '--no-progress']);
     expect(check.code).toBe(3);
     expect(check.out).toMatch(/nano\/callret\S*@native:core2 .* SLOWER .*constant ret/);
-    expect(check.out).toMatch(/constant ret from \d+ to \d+ cycles, in \d+ cells?/);
+    expect(check.out).toMatch(/constant ret of core2 \d+ -> \d+ cycles: \+1 cycles per operation in \d+ cells?/);
     expect(check.out).toMatch(/cells? differs? from the baseline \(\d+ SLOWER\)/);
+  });
+
+  it('checks the chosen cells only, native among them', async () => {
+    const check = await trivisor(own, ['check', 'callret', '-e', 'vtx', '--against', '@small', '--no-progress']);
+    expect(check.err).toMatch(/^Checking 2 of the baseline's \d+ cells\.$/);
+    expect(check.out).toContain('Every figure of 2 cells equals the baseline exactly.');
+    expect(check.code).toBe(0);
   });
 
   it('writes annotations and a summary in a workflow', async () => {
     const summary = join(own, 'summary.md');
     const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: summary };
     const check = await trivisor(own, ['check', '--against', '@cheaper', '--no-progress'], env);
+    expect(check.err).toMatch(/^::error title=trivisor check::.*constant ret of core2/m);
     expect(check.err).toMatch(/^::error title=nano\/callret/m);
     expect(readFileSync(summary, 'utf8')).toContain('| SLOWER |');
   });
@@ -191,6 +195,14 @@ describe('compare', () => {
     expect(out).toMatch(/^(\d+) of \1 cells are SAME\.\nGeometric mean of head \/ base over \d+ common cells: 1\.00x$/);
   });
 
+  it('counts the cells that only one of them has, and does not list them', async () => {
+    const head = changed('fewer.json', (run) => {
+      run.cells = run.cells.filter((cell) => cell.workload === 'nano/callret');
+    });
+    const { out } = await trivisor(folder, ['compare', result, head, '--plain']);
+    expect(out).toMatch(/^(\d+) of \1 cells are SAME\.\nOnly in the base: nano\/syscall\S+, .*\.\nGeometric mean/);
+  });
+
   it('explains an extra event in cycles', async () => {
     const head = changed('extra.json', (run) => {
       const measured = run.cells.find((cell) => cell.engine === 'native' && cell.workload === 'nano/syscall')?.exact
@@ -206,7 +218,7 @@ describe('compare', () => {
     });
     const { out } = await trivisor(folder, ['compare', result, head, '--plain']);
     expect(out).toMatch(/nano\/syscall\S*@native:core2 .* SLOWER +softwareInterruptEntry 1 -> 2 times: \+\d+/);
-    expect(out).toContain('count of softwareInterruptEntry, in 1 cell');
+    expect(out).toMatch(/softwareInterruptEntry: more often \(\+1\): \+\d+ cycles per operation in 1 cell/);
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatNumber, formatPercent, formatRatio } from '../../src/report/number.ts';
+import { formatApart, formatChange, formatNumber, formatPercent, formatRatio } from '../../src/report/number.ts';
 
 describe('numbers', () => {
   it.each([
@@ -31,5 +31,16 @@ describe('numbers', () => {
     expect(formatRatio(4965.2)).toBe('4,965x');
     expect(formatPercent(1.034)).toBe('+3.40 %');
     expect(formatPercent(0.5)).toBe('-50 %');
+  });
+});
+
+describe('a change', () => {
+  it('shows, however small', () => {
+    expect(formatApart(8.79, 8.7912)).toEqual(['8.79', '8.791']);
+    expect(formatApart(12_650_038, 12_650_039)).toEqual(['12,650,038', '12,650,039']);
+    expect(formatApart(1, 1)).toEqual(['1', '1']);
+    expect(formatApart(Number.NaN, Number.NaN)).toEqual(['-', '-']);
+    expect([507, -0.0004, 0].map(formatChange)).toEqual(['+507', '-0.0004', '0']);
+    expect([1, 1.00001, 0.99999].map(formatPercent)).toEqual(['+0.00 %', '+0.001 %', '-0.001 %']);
   });
 });

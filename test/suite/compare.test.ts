@@ -51,6 +51,20 @@ describe('attribution', () => {
     ]);
   });
 
+  it('gives the price of VMM software to the step, wherever it was charged', () => {
+    const steps = (price: number) =>
+      figuresOf({ ...plain, events: { vmmTouch: [10, price], vmmDispatch: [10, 4 * price] } });
+    const run = (price: number) => runOf([cellOf(ID, steps(price))]);
+    const comparison = compareRuns(run(10), run(12));
+    expect(comparison.cells[0]?.causes).toMatchObject([
+      { name: 'step (vmmDispatch)', cycles: 8, before: 10, after: 12 },
+      { name: 'step (vmmTouch)', cycles: 2, before: 10, after: 12 },
+    ]);
+    expect(totalCauses(comparison)).toMatchObject([
+      { kind: 'constant', name: 'step', profile: 'sandy-bridge', cells: 1, effect: [10, 10] },
+    ]);
+  });
+
   it('names the instruction class whose price moved', () => {
     const dearer = figuresOf({ ...plain, instructionCycles: 300 });
     const [cause] = attribute(figuresOf(plain), dearer, moved.base, moved.head);
@@ -101,6 +115,11 @@ describe('comparison and gate', () => {
     expect(verdict({ ops: 11 })).toBe('UNLIKE');
     expect(verdict({ checksum: '00000002' })).toBe('BROKEN');
     expect(verdict({ console: 'x' })).toBe('BROKEN');
+    const user = structuredClone(figures) as { measured: { retired: { cpl3: number } } };
+    user.measured.retired.cpl3 += 1;
+    expect(verdict({ exact: user })).toBe('BROKEN');
+    // A timer's interrupts come where the prices put them.
+    expect(verdict({ exact: user, tags: ['interrupts', 'device'] })).toBe('CHANGED');
     expect(verdict({ status: 'timeout', why: 'It ran too long.' })).toBe('MISSING');
   });
 

@@ -36,7 +36,9 @@ describe('result files', () => {
   it('refuse half a file and a missing one', () => {
     const path = join(folder, 'half.json');
     writeFileSync(path, JSON.stringify(run).slice(0, 100));
-    expect(() => readRun(path)).toThrow(`The result file '${path}' is corrupt: it is not a JSON document.`);
+    expect(() => readRun(path)).toThrow(
+      `The result file '${path}' is corrupt: it is not a JSON document; measure again, or restore it.`,
+    );
     expect(() => readRun(join(folder, 'none.json'))).toThrow(/There is no result file/);
   });
 });
