@@ -1,11 +1,23 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readRun } from '../../src/suite/results.ts';
 import { type ProgramResult, trivisor } from '../support/program.ts';
 import { GUESTS, tinyImage } from '../support/tiny-image.ts';
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'trivisor-guests-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -26,6 +38,28 @@ async function runGuest(name: keyof typeof GUESTS, ...flags: string[]): Promise<
     ...flags,
   ]);
 }
+
+describe("the package's own image", () => {
+  it('is refused if it is not the one its manifest names', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'trivisor-image-'));
+    for (const part of ['dist', 'workloads/images', 'package.json'])
+      cpSync(join(ROOT, part), join(own, part), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(own, 'node_modules'));
+    const path = join(own, 'workloads', 'images', 'native.elf');
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.with(5000, (bytes[5000] as number) ^ 1));
+    const result = await execa(process.execPath, [join(own, 'dist', 'cli', 'main.js'), 'run'], {
+      cwd: own,
+      reject: false,
+    });
+    expect(result.stderr).toMatch(
+      /^trivisor: The guest image \S+native\.elf is not the one its manifest names: .*; restore it, /,
+    );
+    expect(result.exitCode).toBe(1);
+    expect(existsSync(join(own, 'results'))).toBe(false);
+    rmSync(own, { recursive: true });
+  });
+});
 
 describe('an image of the user', () => {
   it('is measured between its markers', async () => {
@@ -66,6 +100,25 @@ describe('an image of the user', () => {
     expect(cell?.why).toMatch(why);
     expect(result.out).toContain(cell?.why as string);
     expect(result.err + result.out).not.toMatch(/\n\s+at /);
+  });
+
+  it('that is no multiboot kernel gets a sentence', async () => {
+    const image = join(folder, 'headless.elf');
+    // The header's magic number follows the ELF headers.
+    writeFileSync(image, tinyImage(GUESTS.good).with(84, 0));
+    const result = await trivisor(folder, ['run', '--image', image, '-e', 'native', '-p', 'core2', '--plain']);
+    expect(result.out).toContain('The image has no multiboot 1 header in its first 8192 bytes.');
+    expect(result.out).not.toContain('Internal error');
+    expect(result.err).not.toContain('Next:');
+    expect(result.code).toBe(1);
+  });
+
+  it('misbehaves under every engine in the same way, and costs the others nothing', async () => {
+    const result = await runGuest('tripleFaults', '-e', 'all');
+    const cells = readRun(join(folder, 'tripleFaults.json')).cells;
+    expect(cells.map((cell) => cell.status)).toEqual(['failed', 'failed', 'skipped', 'failed']);
+    for (const cell of cells) expect(cell.why).toMatch(/triple.fault|cannot boot under paravirt/);
+    expect(result.code).toBe(1);
   });
 
   it('that outlives the wall-clock backstop is stopped', async () => {

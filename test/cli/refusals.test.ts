@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { isOneSentence, trivisor } from '../support/program.ts';
+import { GUESTS, tinyImage } from '../support/tiny-image.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'trivisor-refusals-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -12,7 +13,12 @@ const corrupt = join(folder, 'corrupt.json');
 const text = join(folder, 'text.elf');
 writeFileSync(newer, JSON.stringify({ schemaVersion: 99 }));
 writeFileSync(corrupt, '{"schemaVersion": 1, "cells": [');
+const wide = join(folder, 'wide.elf');
+const half = join(folder, 'half.elf');
+const image = tinyImage(GUESTS.good);
 writeFileSync(text, 'This is no guest image.');
+writeFileSync(half, image.subarray(0, 84));
+writeFileSync(wide, image.with(4, 2));
 
 describe('bad input gets one sentence and exit code 2', () => {
   it.each([
@@ -59,7 +65,14 @@ describe('bad input gets one sentence and exit code 2', () => {
       "There is no result file and no run called 'nowhere.json'",
       '',
     ],
-    ['an image that is none', ['run', '--image', text], 'cannot be read as a guest image. It is not an ELF file.', ''],
+    [
+      'an image that is none',
+      ['run', '--image', text],
+      'cannot be read as a guest image: the image (23 bytes) is not an ELF file.',
+      '',
+    ],
+    ['a 64-bit image', ['run', '--image', wide], 'the image is not a 32-bit little-endian ELF file; build', '-m32'],
+    ['half an image', ['run', '--image', half], 'the ELF image ends inside its segment 0: it has 84 bytes and', ''],
     ['a missing image', ['run', '--image', 'nowhere.elf'], "The guest image 'nowhere.elf' cannot be read (ENOENT)", ''],
     [
       'a workload to describe',
@@ -73,6 +86,20 @@ describe('bad input gets one sentence and exit code 2', () => {
       "Expected the cell's engine after '@'",
       'nano/syscall@vtx',
     ],
+    [
+      'a filter of the check',
+      ['check', 'nano/sysacll'],
+      "The filter 'nano/sysacll' matches no workload of the baseline.",
+      "Did you mean 'nano/syscall'?",
+    ],
+    [
+      'an engine the baseline lacks',
+      ['check', 'nano/in', '-e', 'vtx~noept'],
+      "The baseline has no cell of the engine 'vtx~noept'",
+      '',
+    ],
+    ['a corrupt result to explain', ['explain', 'nano/in@vtx', '--from', corrupt], 'is corrupt', 'measure again'],
+    ['a newer result to check', ['check', '--from', newer], 'has format version 99', ''],
     ["a baseline's name", ['baseline', 'save', '../x'], "Expected a baseline's name", "got '../x'"],
   ])('%s', async (_, args, what, hint) => {
     const result = await trivisor(folder, args);
@@ -89,8 +116,37 @@ describe('bad input gets one sentence and exit code 2', () => {
     expect(isOneSentence(result)).toBe(true);
   });
 
+  it.each([
+    ['newer', newer, 'has format version 99'],
+    ['corrupt', corrupt, 'is corrupt'],
+    ['missing', 'nowhere.json', "There is no result file and no run called 'nowhere.json'"],
+  ])('a baseline file that is %s: 5', async (_, file, what) => {
+    const result = await trivisor(folder, ['check', '--against', file]);
+    expect(result.err).toContain(what);
+    expect(result.code).toBe(5);
+    expect(isOneSentence(result)).toBe(true);
+  });
+
+  it.each([
+    ['run', ['run', 'nano/callret', '-o', join(text, 'result.json')]],
+    ['run --save', ['run', 'nano/callret', '--save', 'kept']],
+    ['baseline save', ['baseline', 'save', 'kept']],
+  ])('a place that cannot be written to, before anything is measured: %s', async (_, args) => {
+    const own = mkdtempSync(join(tmpdir(), 'trivisor-unwritable-'));
+    // A file where the folder should be refuses everyone, root too.
+    writeFileSync(join(own, 'results'), '');
+    const result = await trivisor(own, args);
+    expect(result.err).toMatch(
+      /cannot be written \((ENOTDIR|EEXIST)\); make its folder writable, or work in another one\.$/,
+    );
+    expect(result.code).toBe(1);
+    expect(isOneSentence(result)).toBe(true);
+    expect(readdirSync(own)).toEqual(['results']);
+    rmSync(own, { recursive: true });
+  });
+
   it('leaves nothing behind', () => {
-    expect(readdirSync(folder).sort()).toEqual(['corrupt.json', 'newer.json', 'text.elf']);
+    expect(readdirSync(folder).sort()).toEqual(['corrupt.json', 'half.elf', 'newer.json', 'text.elf', 'wide.elf']);
   });
 });
 
