@@ -2,7 +2,7 @@
  * The catalogue of workloads is data inside the guest image, so it has one source: a text record per workload in the
  * ELF section `.trivisor.catalogue`.
  */
-import { elfSection } from './elf-section.ts';
+import { ImageError, parseElf, sectionData } from '../machine/elf.ts';
 import { EXIT, SuiteError } from './failure.ts';
 
 export interface WorkloadParameter {
@@ -30,12 +30,17 @@ export const CATALOGUE_SECTION = '.trivisor.catalogue';
 export function readCatalogue(image: Uint8Array, imageName: string): Workload[] {
   let section: Uint8Array | null;
   try {
-    section = elfSection(image, CATALOGUE_SECTION);
+    section = sectionData(parseElf(image), CATALOGUE_SECTION);
   } catch (error) {
-    throw new SuiteError(`${imageName} cannot be read as a guest image. ${(error as Error).message}`);
+    if (!(error instanceof ImageError)) throw error;
+    throw new SuiteError(`'${imageName}' cannot be read as a guest image: ${uncapital(error.message)}`);
   }
   if (section === null) return [];
   return parseCatalogue(new TextDecoder().decode(section), imageName);
+}
+
+function uncapital(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1);
 }
 
 /** Parses the section's text. Records may be padded with NUL bytes, as linkers align them. */
