@@ -93,6 +93,32 @@ describe('[vtx:reasons] [vtx:proc] [vtx:qualifications] instructions that exit',
   });
 });
 
+describe('[vtx:proc-rest] more instructions that exit by a control', () => {
+  test.each([
+    ['RDPMC', [0x0f, 0x33], 1 << 11, EXIT.rdpmc],
+    ['MOV DR3, EBX', [0x0f, 0x23, 0xdb], 1 << 23, EXIT.debugRegister],
+  ])('%s', (_name, code, control, reason) => {
+    set(PROC, control);
+    expect(runGuest(m, [...code, ...CPUID])).toBe(reason);
+  });
+});
+
+describe('[vtx:proc2-rest] instructions that exit by a secondary control', () => {
+  test.each([
+    ['SGDT', [0x0f, 0x01, 0x05, 0, 0x50, 0x12, 0], 1 << 2, EXIT.descriptorTableGdtIdt],
+    ['SIDT', [0x0f, 0x01, 0x0d, 0, 0x50, 0x12, 0], 1 << 2, EXIT.descriptorTableGdtIdt],
+    ['SLDT EAX', [0x0f, 0x00, 0xc0], 1 << 2, EXIT.descriptorTableLdtTr],
+    ['STR EAX', [0x0f, 0x00, 0xc8], 1 << 2, EXIT.descriptorTableLdtTr],
+    ['WBINVD', [0x0f, 0x09], 1 << 6, EXIT.wbinvd],
+  ])('%s, and only then', (_name, code, control, reason) => {
+    expect(runGuest(m, [...code, ...CPUID])).toBe(EXIT.cpuid);
+    use(unrestricted);
+    set(PROC, 1 << 31);
+    set(F.procControls2, control);
+    expect(runGuest(m, [...code, ...CPUID])).toBe(reason);
+  });
+});
+
 describe('[vtx:bitmaps] I/O and MSR bitmaps', () => {
   test('only ports whose bit is set exit, any byte of the access counting', () => {
     set(PROC, 1 << 25);

@@ -91,6 +91,26 @@ describe('event channels', () => {
     expect(domain.call(32, 1, 0xf6000000)).toBe(-14);
   });
 
+  it('[pv:virqs] binds the timer, debug and console VIRQs, each once, and frees them by close', () => {
+    const domain = new Domain();
+    const operation = (command: number, ...words: number[]): number => {
+      domain.write(DATA, ...words);
+      return domain.call(32, command, DATA);
+    };
+    const ports = [0, 1, 2].map((virq) => {
+      expect(operation(1, virq, 0)).toBe(0);
+      return domain.read(DATA + 8);
+    });
+    for (const [virq, port] of ports.entries()) {
+      expect(operation(1, virq, 0)).toBe(-17);
+      expect(operation(5, 0x7ff0, port)).toBe(0);
+      expect([domain.read(DATA + 8), domain.read(DATA + 16)]).toEqual([4, virq]);
+    }
+    expect(operation(3, ports[1]!)).toBe(0);
+    expect(operation(1, 1, 0)).toBe(0);
+    expect(domain.read(DATA + 8)).toBe(ports[1]);
+  });
+
   it('[pv:channels] has 1023 ports to give', () => {
     const domain = new Domain();
     domain.write(DATA, 0);
@@ -155,6 +175,21 @@ describe('event channels', () => {
     expect(domain.call(24, 3, 1, 0)).toBe(-2);
     expect(domain.call(24, 4, 0, DATA)).toBe(0);
     expect(domain.read(DATA + 12)).toBeGreaterThan(0);
+  });
+
+  it('[pv:vcpu-op] a periodic timer goes off every period until it is stopped', () => {
+    const domain = new Domain();
+    const expired = (): number => domain.engine.counters()['timer expired'] ?? 0;
+    domain.write(DATA, 500_000, 0);
+    expect(domain.call(24, 6, 0, DATA)).toBe(-22);
+    domain.write(DATA, 2_000_000, 0);
+    expect(domain.call(24, 6, 0, DATA)).toBe(0);
+    const start = domain.xen.clock.now;
+    while (domain.xen.clock.now < start + 21_000_000) domain.run(1_000_000);
+    expect(expired()).toBe(10);
+    expect(domain.call(24, 7, 0, 0)).toBe(0);
+    while (domain.xen.clock.now < start + 31_000_000) domain.run(1_000_000);
+    expect(expired()).toBe(10);
   });
 
   it('[pv:time-info] converts the TSC to system time by the published scale', () => {

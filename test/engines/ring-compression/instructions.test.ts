@@ -1,5 +1,6 @@
 /** Every sensitive and every privileged instruction of the guest kernel: what it sees is what it sees natively. */
 import { describe, expect, it } from 'vitest';
+import { shadowDescriptor } from '../../../src/engines/ring-compression/shadow-descriptors.ts';
 import { Assembler } from '../../../src/isa/assemble.ts';
 import { GUESTS, tinyImage } from '../../support/tiny-image.ts';
 import { both, DATA_AT, program, ring, runToEnd, STACK_AT, strays } from './guest.ts';
@@ -301,6 +302,11 @@ describe('segment registers', () => {
       put(a, DATA_AT, 3);
       moveAx(a, 4).bytes(0x8e, 0xe0, 0x64, 0x8b, 0x13);
     }));
+  it('[rc:descriptor-shadow-rules] conforming code keeps its DPL, other DPL 0 becomes 1, system descriptors are not present', () => {
+    const dpl = (high: number): number => (shadowDescriptor(0xffff, high)[1] >>> 13) & 3;
+    expect([0x00cf9f00, 0x00cf9b00, 0x00cf9300, 0x00cfff00, 0x00cff300].map(dpl)).toEqual([0, 1, 1, 3, 3]);
+    for (const type of [0x82, 0x89, 0x8b, 0x8c, 0x8e, 0xe5]) expect(shadowDescriptor(0x67, type << 8)).toEqual([0, 0]);
+  });
   it("[rc:shadow-descriptors] the VMM's own selectors are beyond the guest's table", () => {
     for (const selector of [0xffc0, 0xffd9, 0xffe1, 0xffe9]) same((a) => moveAx(a, selector).bytes(0x8e, 0xd8));
   });
@@ -407,7 +413,7 @@ describe('transfers', () => {
 });
 
 describe('flags', () => {
-  it("[rc:virtual-if] PUSHF shows the guest's IF after CLI, STI and POPF", () =>
+  it("[rc:virtual-if] [rc:flags] PUSHF shows the guest's IF after CLI, STI and POPF", () =>
     same((a) => {
       a.bytes(0xfa, 0x9c, 0x58, 0x01, 0xc7, 0xfb, 0x9c, 0x58, 0x01, 0xc7);
       a.bytes(0x6a, 2, 0x9d, 0x9c, 0x58, 0x01, 0xc7, 0x68, 2, 2, 0, 0, 0x9d, 0x9c, 0x58, 0x01, 0xc7);

@@ -1,7 +1,10 @@
 /** Each mechanism of the engine, seen in its counters and in the guest's state. */
 import { describe, expect, it } from 'vitest';
+import { eventNumber } from '../../../src/cost/event.ts';
+import { PENTIUM4_672 } from '../../../src/cost/profiles/pentium4-672.ts';
+import { definition } from '../../../src/engines/ring-compression/definition.ts';
 import { register32 } from '../../../src/isa/operands.ts';
-import { both, CODE_AT, DATA_AT, program, ring, runToEnd, strays } from './guest.ts';
+import { both, CODE_AT, DATA_AT, options, program, ring, runToEnd, strays } from './guest.ts';
 import { enterUser, gate, loadTables, put } from './small-kernel.ts';
 
 const COUNTER_AT = 0x250000;
@@ -74,6 +77,25 @@ describe('indirect branches', () => {
     expect(actual).toEqual(expected);
     expect(actual.registers[0]).toBe(CODE_AT + 10);
   });
+
+  it('[rc:guest-return-addresses] an overwritten one is where the return goes', () => {
+    const image = program((a) => {
+      const over = a.label();
+      const end = a.label();
+      a.jmp(over);
+      const elsewhere = a.bind();
+      a.bytes(0xbf, 7, 0, 0, 0).jmp(end);
+      const callee = a.bind();
+      a.bytes(0xc7, 0x04, 0x24).value(elsewhere.address, 4).bytes(0xc3);
+      a.bind(over);
+      a.call(callee);
+      a.bytes(0xbf, 9, 0, 0, 0);
+      a.bind(end);
+    });
+    const [expected, actual] = both(image);
+    expect(actual).toEqual(expected);
+    expect(actual.registers[7]).toBe(7);
+  });
 });
 
 describe('self-modifying code', () => {
@@ -91,6 +113,34 @@ describe('self-modifying code', () => {
     expect(actual).toEqual(expected);
     expect(actual.registers[1]).toBe(2 + 3 + 4 + 5 + 6);
     expect(engine.counters().smcInvalidation).toBeGreaterThan(0);
+  });
+});
+
+describe('what a page holds', () => {
+  it('[rc:page-invalidation] a store takes the units of its page with it, and no others', () => {
+    let near = 0;
+    let far = 0;
+    const engine = ring(
+      program((a) => {
+        const start = a.label();
+        a.jmp(start);
+        near = a.bind().address;
+        a.bytes(0x40, 0xc3);
+        const spare = a.address;
+        a.bytes(0x90, 0x90);
+        a.bytes(...new Array<number>(4096).fill(0x90));
+        far = a.bind().address;
+        a.bytes(0x41, 0xc3);
+        a.bytes(...new Array<number>(4096).fill(0x90));
+        a.bind(start);
+        for (const target of [near, far]) a.bytes(0xb8).value(target, 4).bytes(0xff, 0xd0);
+        a.bytes(0xc6, 0x05).value(spare, 4).bytes(0x91, 0x90);
+      }),
+    );
+    runToEnd(engine);
+    expect(engine.counters().smcInvalidation).toBe(1);
+    expect(engine.monitor.cache.find(near)).toBe(-1);
+    expect(engine.monitor.cache.find(far)).toBeGreaterThan(0);
   });
 });
 
@@ -301,6 +351,14 @@ describe('snapshot', () => {
 });
 
 describe('the cache', () => {
+  it('[rc:translate-cost] each translated instruction costs what was published for the Pentium 4', () => {
+    const engine = definition.create({ ...options(loop(50, [0x40, 0x9c, 0x9d])), profile: PENTIUM4_672 });
+    runToEnd(engine);
+    const event = eventNumber('translateInstruction');
+    expect(engine.ledger.counts[event]).toBe(engine.counters().translatedInstruction);
+    expect(PENTIUM4_672.events.translateInstruction).toMatchObject({ cycles: 2300, source: { kind: 'published' } });
+  });
+
   it('[rc:units] a unit has at most twelve instructions', () => {
     const engine = ring(program((a) => a.bytes(...new Array<number>(120).fill(0x40))));
     runToEnd(engine);
