@@ -18,7 +18,7 @@ const MANIFEST = join(FOLDER, 'manifest.json');
 const FLAGS = (
   '-m32 -march=i686 -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -mno-sse -mno-mmx -mno-80387 -fno-stack-protector ' +
   '-fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -fno-tree-loop-distribute-patterns ' +
-  '-mpreferred-stack-boundary=2 -fno-ident -fno-toplevel-reorder -g0 -Wall -Wextra -Werror'
+  '-mpreferred-stack-boundary=2 -fno-ident -fno-toplevel-reorder --param=min-pagesize=0 -g0 -Wall -Wextra -Werror'
 ).split(' ');
 const LINK_FLAGS = ['-m', 'elf_i386', '-nostdlib', '-static', '--build-id=none', '-z', 'max-page-size=4096'];
 

@@ -58,7 +58,11 @@
 #define LOW_CODE 0x20000
 #define LOW_DATA 0x30000
 #define LOW_STACK 0x4fff0
+/* Real mode: stubs, the state they leave (struct real_state), and the code that enters and leaves. */
 #define REAL_STUBS 0x60000
+#define REAL_SAVED 0x62000
+#define REAL_CODE SLOT(16)
+#define REAL_DATA SLOT(17)
 
 #define FLAG_CF 0x1
 #define FLAG_PF 0x4
