@@ -73,7 +73,7 @@ export const FPU_OPCODES: readonly OpcodeRow[] = [
   ['d9 c0-c7', 'fld=fldRegister', 'STi'],
   ['d9 c8-cf', 'fxch', 'ST', 'STi'],
   ...NO_OPERANDS.map(([modrm, name]): OpcodeRow => [`d9 ${hex(modrm)}`, name]),
-  ['d9 d8-df', 'fstpnce=fstpRegister', 'STi'],
+  ['d9 d8-df', 'fstpnce', 'STi'],
 
   ['da c0-c7', 'fcmovb', 'ST', 'STi'],
   ['da c8-cf', 'fcmove', 'ST', 'STi'],

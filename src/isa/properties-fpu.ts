@@ -36,7 +36,7 @@ export const FPU_PROPERTIES: Readonly<Record<string, Properties>> = {
   ...same(['fldSingle', 'fldDouble', 'fldExtended', 'fldRegister', 'fildWord', 'fildLong'], move),
   ...same(['fld1', 'fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2', 'fldz'], move),
   ...same(['fxch', 'ffree', 'ffreep', 'fchs', 'fabs', 'fincstp', 'fdecstp', 'fnop'], move),
-  ...same(['fstRegister', 'fstpRegister'], move),
+  ...same(['fstRegister', 'fstpRegister', 'fstpnce'], move),
   ...same(['fstSingle', 'fstpSingle', 'fstDouble', 'fstpDouble', 'fstpExtended'], store),
   ...same(['fist16', 'fistp16', 'fist32', 'fistp32', 'fistp64'], store),
   ...same(['fbld', 'fbstp'], decimal),

@@ -13,7 +13,7 @@ import {
   ZERO,
 } from './classify.ts';
 import { roundToInteger } from './convert.ts';
-import { overflow, roundPack } from './round.ts';
+import { roundPack } from './round.ts';
 import {
   A,
   B,
@@ -32,9 +32,6 @@ import {
   PC_EXTENDED,
   PE,
   R,
-  RC,
-  RC_DOWN,
-  RC_UP,
   SE,
   SIGN,
   setResult,
@@ -107,17 +104,14 @@ export function scale(control: number): number {
   normalize(A);
   const exponent = W[A + EXPONENT] + (down ? -count : count);
   const rounding = control | PC_EXTENDED;
-  // Unmasked responses reach as far as one wrap of the exponent.
+  // Beyond one wrap of the exponent the unmasked responses are infinity and zero (SDM volume 1, 8.5.4, 8.5.5).
   if (exponent - WRAP >= MAX_EXPONENT && (control & OE) === 0) {
-    overflow(sign, rounding);
-    const toInfinity = W[R + SE] === (sign | MAX_EXPONENT);
-    return flags | OE | PE | (toInfinity ? C1 : 0);
+    setResult(sign | MAX_EXPONENT, MSB, 0);
+    return flags | OE | PE | C1;
   }
   if (exponent + WRAP <= 0 && (control & UE) === 0) {
-    const mode = control & RC;
-    const up = mode === (sign === 0 ? RC_UP : RC_DOWN);
-    setResult(sign, 0, up ? 1 : 0);
-    return flags | UE | PE | (up ? C1 : 0);
+    setResult(sign, 0, 0);
+    return flags | UE | PE;
   }
   return flags | roundPack(sign, exponent, W[A + HIGH], W[A + LOW], 0, rounding);
 }
@@ -160,9 +154,12 @@ function setSignificand(se: number, high: number, low: number): void {
   W[SIGNIFICAND + SE] = se;
 }
 
+/** Of what `remainder` returns: its condition bits mean something. */
+export const QUOTIENT = 0x10000;
+
 /** Condition bits that carry the quotient's low three bits: C0 = bit 2, C3 = bit 1, C1 = bit 0. */
 function quotientBits(quotient: number): number {
-  return ((quotient & 4) !== 0 ? C0 : 0) | ((quotient & 2) !== 0 ? C3 : 0) | ((quotient & 1) !== 0 ? C1 : 0);
+  return QUOTIENT | ((quotient & 4) !== 0 ? C0 : 0) | ((quotient & 2) !== 0 ? C3 : 0) | ((quotient & 1) !== 0 ? C1 : 0);
 }
 
 /**
@@ -180,9 +177,12 @@ export function remainder(nearest: boolean, control: number): number {
   }
   const flags = a === DENORMAL || b === DENORMAL ? DE : 0;
   copyA();
-  if (a === ZERO) return flags;
+  if (a === ZERO) return flags | QUOTIENT;
   const sign = W[A + SE] & SIGN;
-  if (b === INFINITE) return flags | keepDividend(a, sign, control);
+  if (b === INFINITE) {
+    normalize(A);
+    return flags | keepDividend(a, sign, control);
+  }
   normalize(A);
   normalize(B);
   const distance = W[A + EXPONENT] - W[B + EXPONENT];
@@ -256,7 +256,7 @@ export function remainder(nearest: boolean, control: number): number {
       }
     }
   }
-  const conditions = partial ? C2 : quotientBits(quotient);
+  const conditions = partial ? QUOTIENT | C2 : quotientBits(quotient);
   if ((high | low) === 0) {
     setResult(sign, 0, 0);
     return flags | conditions;
@@ -276,7 +276,6 @@ export function remainder(nearest: boolean, control: number): number {
 
 /** A dividend below the divisor is its own remainder, quotient 0: normalized and rounded as any result. */
 function keepDividend(kind: number, sign: number, control: number): number {
-  if (kind !== DENORMAL) return 0;
-  normalize(A);
-  return roundPack(sign, W[A + EXPONENT], W[A + HIGH], W[A + LOW], 0, control | PC_EXTENDED);
+  if (kind !== DENORMAL) return QUOTIENT;
+  return QUOTIENT | roundPack(sign, W[A + EXPONENT], W[A + HIGH], W[A + LOW], 0, control | PC_EXTENDED);
 }

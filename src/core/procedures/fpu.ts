@@ -9,7 +9,7 @@ import { add, divide, exchangeOperands, multiply, squareRoot } from '../fpu/arit
 import { compare, examine, UNORDERED } from '../fpu/compare.ts';
 import { constantWords } from '../fpu/constants.ts';
 import * as convert from '../fpu/convert.ts';
-import { extract, remainder, roundInteger, SIGNIFICAND, scale } from '../fpu/functions.ts';
+import { extract, QUOTIENT, remainder, roundInteger, SIGNIFICAND, scale } from '../fpu/functions.ts';
 import {
   arctangent,
   cosine,
@@ -212,16 +212,18 @@ export function fpuProcedures(cpu: Cpu) {
         return divide(control);
     }
   }
-  /** Compares A with B into C0, C2, C3. */
+  /** Compares A with B into C0, C2, C3; an unmasked exception forbids the pops only. */
   function compareOperands(quiet: boolean, pops: number): void {
     const result = compare(quiet);
-    if (!accept(result & ~CONDITION)) return;
+    const accepted = accept(result & ~CONDITION);
     S[FPU_STATUS] = (S[FPU_STATUS] & ~CONDITION) | (result & CONDITION);
+    if (!accepted) return;
     for (let left = pops; left > 0; left--) pop();
   }
   function compareUnderflow(pops: number): void {
-    if (!accept(UNDERFLOW)) return;
+    const accepted = accept(UNDERFLOW);
     S[FPU_STATUS] = (S[FPU_STATUS] & ~CONDITION) | UNORDERED;
+    if (!accepted) return;
     for (let left = pops; left > 0; left--) pop();
   }
   function setComparison(result: number): void {
@@ -324,17 +326,19 @@ export function fpuProcedures(cpu: Cpu) {
         pushOverflow();
         return;
       }
-      if (accept(convert.loaded())) push(R);
+      // A denormal is loaded even if its exception is not masked: it has become normal.
+      const flags = convert.loaded();
+      if (accept(flags) || (flags & IE) === 0) push(R);
     },
     fpuLoadRegister(i: number): void {
-      if (!isEmpty(7)) {
-        pushOverflow();
-        return;
-      }
       if (isEmpty(i)) {
         if (!accept(UNDERFLOW)) return;
         indefinite();
         push(R);
+        return;
+      }
+      if (!isEmpty(7)) {
+        pushOverflow();
         return;
       }
       S[FPU_STATUS] &= ~C1;
@@ -389,18 +393,16 @@ export function fpuProcedures(cpu: Cpu) {
     /** FCOMI and kin: to EFLAGS. */
     fpuCompareFlags(i: number, quiet: number, pops: number): void {
       if (isEmpty(0) || isEmpty(i)) {
-        if (!accept(UNDERFLOW)) return;
         setComparison(UNORDERED);
-        if (pops !== 0) pop();
+        if (accept(UNDERFLOW) && pops !== 0) pop();
         return;
       }
       fetch(A, 0);
       fetch(B, i);
       W[B_DENORMAL] = 0;
       const result = compare(quiet !== 0);
-      if (!accept(result & ~CONDITION)) return;
       setComparison(result);
-      if (pops !== 0) pop();
+      if (accept(result & ~CONDITION) && pops !== 0) pop();
     },
     fpuTest(): void {
       if (isEmpty(0)) {
@@ -489,6 +491,15 @@ export function fpuProcedures(cpu: Cpu) {
       put(i, B);
       if (pops !== 0) pop();
     },
+    /** D9 D8 (FSTPNCE): an empty ST(0) is no fault and is not stored, but popped. */
+    fpuStoreUnchecked(i: number): void {
+      S[FPU_STATUS] &= ~C1;
+      if (!isEmpty(0)) {
+        fetch(B, 0);
+        put(i, B);
+      }
+      pop();
+    },
     fpuExchange(i: number): void {
       const first = isEmpty(0);
       const second = isEmpty(i);
@@ -508,12 +519,12 @@ export function fpuProcedures(cpu: Cpu) {
         underflow(0, 0);
         return;
       }
-      S[FPU_STATUS] &= ~C1;
       if (condition === 0) return;
       fetch(B, i);
       put(0, B);
     },
     fpuFree(i: number, pops: number): void {
+      S[FPU_STATUS] &= ~C1;
       S[FPU_TAG] &= ~(1 << physical(i));
       if (pops !== 0) pop();
     },
@@ -543,11 +554,11 @@ export function fpuProcedures(cpu: Cpu) {
       fetch(A, 0);
       fetch(B, 1);
       const result = remainder(nearest !== 0, S[FPU_CONTROL]);
-      // C1 is a bit of the quotient here.
+      // C1 is a bit of the quotient here, and only a quotient changes C0 and C3.
       S[FPU_STATUS] &= ~C2;
-      if (!accept(result & ~CONDITION)) return;
+      if (!accept(result & ~(CONDITION | QUOTIENT))) return;
       put(0, R);
-      if ((result & (IE | SF)) === 0) S[FPU_STATUS] = (S[FPU_STATUS] & ~CONDITION) | (result & CONDITION);
+      if ((result & QUOTIENT) !== 0) S[FPU_STATUS] = (S[FPU_STATUS] & ~CONDITION) | (result & CONDITION);
     },
     fpuExtract(): void {
       if (isEmpty(0) || !isEmpty(7)) {

@@ -166,6 +166,7 @@ export const fpu: Readonly<Record<string, Meaning>> = {
   fbstp: store('fpuToBcd', 10, 1),
   fstRegister: withStackRegister('fpuStoreRegister', 0),
   fstpRegister: withStackRegister('fpuStoreRegister', 1),
+  fstpnce: withStackRegister('fpuStoreUnchecked'),
   fxch: withStackRegister('fpuExchange'),
   ffree: withStackRegister('fpuFree', 0),
   ffreep: withStackRegister('fpuFree', 1),
