@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as slot from '../../../src/core/state.ts';
 import { FIELD as F } from '../../../src/core/vmx/fields.ts';
 import { EXIT } from '../../../src/core/vmx/reasons.ts';
+import { VMCS_POINTER } from '../../../src/core/vmx/state.ts';
 import { NEHALEM } from '../../../src/cost/profiles/nehalem.ts';
 import { SANDY_BRIDGE } from '../../../src/cost/profiles/sandy-bridge.ts';
 import {
@@ -377,6 +378,25 @@ describe('[vtx:exit-table] state at an exit', () => {
     m.write(F.guestRip, GUEST_CODE + 3);
     runGuest(m);
     expect(S[slot.EBX]).toBe(before + 1);
+  });
+  test('[vtx:vmx-abort] an MSR of the exit’s load list that cannot be loaded: abort 4 in the region (SDM 3C 27.7)', () => {
+    const area = 0x440000;
+    m.cpu.memory.write32(area as never, 0xc0000100 | 0);
+    m.write(F.exitMsrLoadCount, 1);
+    m.write(F.exitMsrLoadAddress, area);
+    const indicator = ((S[VMCS_POINTER] as number) + 4) as never;
+    expect(m.cpu.memory.read32(indicator)).toBe(0);
+    runGuest(m, CPUID);
+    expect(m.cpu.memory.read32(indicator)).toBe(4);
+  });
+  test('[vtx:vmx-abort] in root operation CR0 keeps PE, NE and PG, and CR4 VMXE (SDM 3C 23.8)', () => {
+    expect([0x80000021, 0x80000001, 0x21, 0x80000020].map((value) => m.vmx.controlAllowed(0, value | 0))).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect([0x2000, 0, 0x2020].map((value) => m.vmx.controlAllowed(4, value))).toEqual([true, false, true]);
   });
   test('[vtx:tsc-offset] RDTSC adds the offset', () => {
     set(PROC, 1 << 3);
