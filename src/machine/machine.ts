@@ -45,6 +45,8 @@ import { SystemPorts } from './system-ports.ts';
 
 const IDLE = eventNumber('idle');
 const PIT_INPUT = 0;
+/** The coprocessor's interrupt: an x87 exception with CR0.NE = 0. */
+const FERR_IRQ = 13;
 const SERIAL_INPUT = 4;
 const RTC_INPUT = 8;
 /** Ticks in a second of the clock that disks go by. */
@@ -112,7 +114,8 @@ export class Machine {
     this.pit = new I8254(pitClock, this.events, (level) => this.#setLine(PIT_INPUT, level));
     this.uart = new Ns16550((level) => this.#setLine(SERIAL_INPUT, level));
     this.debugExit = new DebugExit(requestStop);
-    const systemPorts = new SystemPorts(this.pit, () => pitClock.ticks());
+    const setFerr = (level: boolean): void => this.#setLine(FERR_IRQ, level);
+    const systemPorts = new SystemPorts(this.pit, () => pitClock.ticks(), setFerr);
     this.rtc = new Mc146818(clock(RTC_HZ), this.events, (level) => this.#setLine(RTC_INPUT, level), ramBytes);
     this.power = new Power(clock(PM_TIMER_HZ), this.events, (level) => this.#setLine(SCI_IRQ, level), requestStop);
     this.keyboard = new I8042({
@@ -137,6 +140,7 @@ export class Machine {
     });
     for (const [offset, value] of VIRTUAL_WIRE) this.mmio.write(APIC_BASE + offset, value, 4);
     this.cpu.onDeviceTime = () => this.events.runDue();
+    this.cpu.onFerr = () => setFerr(true);
     this.cpu.acknowledgeInterrupt = () => this.localApic.acknowledge();
     this.#registry = new SnapshotRegistry(this.memory.ram, (at, data) =>
       this.memory.writeBytes(at as MachineAddress, data),

@@ -15,6 +15,8 @@ import {
   CR0_PG,
   CR0_WP,
   CR4,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   CR4_PAE,
   CR4_PGE,
   CR4_PSE,
@@ -251,7 +253,7 @@ export class HypervisorArea {
     mmu.truncatedLimit = GUEST_LIMIT;
     S[HOSTED] = 1;
     S[CR0] = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    S[CR4] = CR4_PAE | CR4_PSE | CR4_PGE;
+    S[CR4] = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
     S[GDTR_BASE] = GDT_LINEAR | 0;
     S[GDTR_LIMIT] = GDT_PAGES * 4096 - 1;
     S[IDTR_BASE] = IDT_LINEAR | 0;

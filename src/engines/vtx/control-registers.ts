@@ -8,6 +8,8 @@ import {
   CR0_TS,
   CR4_DE,
   CR4_MCE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   CR4_PAE,
   CR4_PCE,
   CR4_PGE,
@@ -26,7 +28,7 @@ const TLB_FLUSH = eventNumber('tlbFlush');
 const TOUCH = eventNumber('vmmTouch');
 /** Bits that CPUID admits to the guest. */
 const CR0_ALLOWED = 0xe005003f | 0;
-const CR4_ALLOWED = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE;
+const CR4_ALLOWED = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /** The guest's whole CR0: its own bits from the VMCS, the VMM's from the shadow. */
 function guestCr0(vmm: Vmm): number {

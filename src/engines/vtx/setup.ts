@@ -15,6 +15,8 @@ import {
   CR4,
   CR4_DE,
   CR4_MCE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   CR4_PAE,
   CR4_PCE,
   CR4_PGE,
@@ -52,7 +54,7 @@ const PAGE_FAULT_BIT = 1 << 14;
 
 /** CR0 and CR4 bits that the guest owns whatever the paging: nothing the VMM does depends on them. */
 const CR0_GUEST = CR0_TS | CR0_MP | CR0_EM | CR0_AM | CR0_ET;
-const CR4_GUEST = CR4_TSD | CR4_DE | CR4_PCE | CR4_MCE;
+const CR4_GUEST = CR4_TSD | CR4_DE | CR4_PCE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /** Bits that the VMM owns (the CR0 and CR4 masks), by how guest memory is virtualized. */
 export function cr0Mask(vmm: Vmm): number {

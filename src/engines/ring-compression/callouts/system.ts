@@ -12,6 +12,8 @@ import {
   CR0_PG,
   CR0_TS,
   CR4,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   CR4_PAE,
   CR4_PGE,
   CR4_PSE,
@@ -56,6 +58,8 @@ import type { Handlers } from './handler.ts';
 /** CR0 bits that the real CR0 copies: they decide what the guest's own instructions do. */
 const MIRRORED_CR0 = CR0_MP | CR0_EM | CR0_TS;
 const PAGING_CR0 = CR0_PG | 0x10000;
+/** CR4 bits, likewise. */
+const MIRRORED_CR4 = CR4_TSD | CR4_OSFXSR | CR4_OSXMMEXCPT;
 const PAGING_CR4 = CR4_PAE | CR4_PSE | CR4_PGE;
 const CR4_DEFINED = 0x7ff;
 
@@ -104,7 +108,7 @@ function setCr4(m: Monitor, value: number): void {
     v[V_CR4] = old;
     raiseWithError(state, GP, 0);
   }
-  state[CR4] = ((state[CR4] as number) & ~CR4_TSD) | (value & CR4_TSD);
+  state[CR4] = ((state[CR4] as number) & ~MIRRORED_CR4) | (value & MIRRORED_CR4);
   m.cpu.updateMode();
 }
 
