@@ -74,7 +74,7 @@ import {
   shapeOf,
 } from './mode.ts';
 import { GP, raise, raiseWithError, UD } from './signals.ts';
-import { CS, ES, REG_STRIDE, SS, ZERO_REGISTER } from './state.ts';
+import { CS, ES, FPU_REGISTER_WORDS, FPU_REGISTERS, REG_STRIDE, SS, XMM, XMM_WORDS, ZERO_REGISTER } from './state.ts';
 
 /** Longest block, in instructions. */
 const BLOCK_INSTRUCTIONS = 64;
@@ -437,6 +437,10 @@ export class CodeCache {
       if (kind === 'G' || kind === 'Z') reg = registerIndex(kind === 'G' ? d.reg : d.opcodeRegister, size);
       if ((kind === 'E' && operand !== 'ES') || kind === 'R') rm = registerIndex(d.rm, kind === 'R' ? 4 : size);
       if (operand === 'STi') rm = registerIndex(d.rm, 4);
+      if (kind === 'P') reg = FPU_REGISTERS + FPU_REGISTER_WORDS * d.reg;
+      if (kind === 'V') reg = XMM + XMM_WORDS * d.reg;
+      if (kind === 'N' || kind === 'Q') rm = FPU_REGISTERS + FPU_REGISTER_WORDS * d.rm;
+      if (kind === 'U' || kind === 'W') rm = XMM + XMM_WORDS * d.rm;
       if (isMemoryOperand(operand, d.mod)) memory = 'flat';
     }
     code[p + R_REG] = reg;
@@ -449,7 +453,7 @@ export class CodeCache {
     code[p + R_TABLE] = tableFor(SS);
     code[p + R_AUX] = d.immediate2;
 
-    const xlat = instruction.semantics === 'xlat';
+    const implicit = IMPLICIT_BASE[instruction.semantics];
     let repeat = 0;
     if (STRINGS.has(instruction.semantics)) {
       if (d.rep !== 0) repeat = d.rep;
@@ -458,13 +462,14 @@ export class CodeCache {
       code[p + R_BASE] = checkedSegment(d.segment);
       code[p + R_INDEX] = checkedSegment(ES);
       code[p + R_SCALE] = this.#costOf('stringElement');
-    } else if (memory !== 'none' || xlat) {
-      const base = xlat ? 3 : d.base;
-      memory = checkedSegment(d.segment) >= 0 ? 'checked' : d.index < 0 || xlat ? 'flat' : 'flatIndexed';
+    } else if (memory !== 'none' || implicit !== undefined) {
+      const base = implicit ?? d.base;
+      memory =
+        checkedSegment(d.segment) >= 0 ? 'checked' : d.index < 0 || implicit !== undefined ? 'flat' : 'flatIndexed';
       code[p + R_BASE] = base < 0 ? ZERO_REGISTER : REG_STRIDE * base;
-      code[p + R_INDEX] = d.index < 0 || xlat ? ZERO_REGISTER : REG_STRIDE * d.index;
+      code[p + R_INDEX] = d.index < 0 || implicit !== undefined ? ZERO_REGISTER : REG_STRIDE * d.index;
       code[p + R_SCALE] = d.scale;
-      code[p + R_DISP] = xlat ? 0 : d.displacement;
+      code[p + R_DISP] = implicit === undefined ? d.displacement : 0;
       code[p + R_TABLE] = tableFor(d.segment);
       code[p + R_AUX] = (tableFor(SS) << 3) | d.segment;
     }
@@ -480,6 +485,9 @@ export class CodeCache {
     };
   }
 }
+
+/** Base registers of memory operands that are not in ModRM: XLAT's EBX, the EDI of MASKMOVQ and MASKMOVDQU. */
+const IMPLICIT_BASE: Readonly<Record<string, number>> = { xlat: 3, maskMove: 7 };
 
 function isX87({ encoding }: Instruction): boolean {
   return encoding.map === 0 && (encoding.opcode & 0xf8) === 0xd8;

@@ -25,6 +25,7 @@ import {
   STOP_TRAP,
   TS,
   UD,
+  XM,
 } from './signals.ts';
 import { StackFrame, setStackPointer } from './stack-frame.ts';
 import {
@@ -93,7 +94,10 @@ const CONTRIBUTORY = 1;
 const PAGE = 2;
 
 /** Exceptions reported as faults push RF set, so that a breakpoint on the instruction does not fire again (SDM 3B 17.3.1.1). */
-const FAULTS = [DE, BR, UD, NM, TS, NP, SS_FAULT, GP, PAGE_FAULT, MF, AC_FAULT].reduce((set, v) => set | (1 << v), 0);
+const FAULTS = [DE, BR, UD, NM, TS, NP, SS_FAULT, GP, PAGE_FAULT, MF, AC_FAULT, XM].reduce(
+  (set, v) => set | (1 << v),
+  0,
+);
 
 function isSoftware(kind: number): boolean {
   return kind === EVENT_SOFTWARE || kind === EVENT_SOFTWARE_EXCEPTION;

@@ -27,6 +27,7 @@ export const GP = 13;
 export const PAGE_FAULT = 14;
 export const MF = 16;
 export const AC_FAULT = 17;
+export const XM = 19;
 
 /** Raises a hardware exception without an error code. */
 export function raise(state: Int32Array, vector: number): never {

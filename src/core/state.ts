@@ -148,6 +148,9 @@ export const FPU_REGISTER_WORDS = 4;
 /** XMM0-XMM7, four words each, lowest first. */
 export const XMM = 432;
 export const XMM_WORDS = 4;
+/** A memory operand of an MMX or SSE instruction on its way, and the lanes of a result: nothing between instructions. */
+export const SIMD_OPERAND = 464;
+export const SIMD_RESULT = 468;
 
 /** How many Int32 slots the state area has; `vmx/` uses 128 and up (see `vmx/state.ts`). */
 export const STATE_WORDS = 512;

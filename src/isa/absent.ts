@@ -9,13 +9,14 @@ export interface AbsentInstructions {
 
 export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
   { name: 'FISTTP (SSE3), FRSTPM (80287)', opcodes: ['db /1', 'dd /1', 'df /1', 'db /4'] },
-  { name: 'MMX', opcodes: ['np 0f 60-6b', 'np 0f 6e-77', 'np 0f 7e-7f', 'np 0f d1-fe'] },
   {
-    name: 'SSE, SSE2, SSE3, SSSE3, SSE4',
-    opcodes: ['0f 10-17', '0f 28-2f', '0f 50-7f', '0f c2-c6', '0f d0-fe', '0f 38', '0f 3a', '0f f0'],
+    name: 'SSE3',
+    opcodes: ['f2 0f 12', 'f3 0f 12', 'f3 0f 16', '66 0f 7c-7d', 'f2 0f 7c-7d', '66 0f d0', 'f2 0f d0', 'f2 0f f0'],
   },
+  { name: 'SSSE3, SSE4', opcodes: ['0f 38', '0f 3a'] },
+  { name: 'AMD SSE4a', opcodes: ['66 0f 78', 'f2 0f 78-79', '66 0f 79', 'f2 0f 2b', 'f3 0f 2b'] },
   { name: 'AVX, AVX2, AVX-512, FMA, BMI (VEX, EVEX and XOP prefixes)', opcodes: ['c4', 'c5', '62', '8f /1-/7'] },
-  { name: 'LDMXCSR STMXCSR XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /2-/6', '0f c7 /3-/5'] },
+  { name: 'XSAVE XRSTOR XSAVEOPT', opcodes: ['0f ae /4-/6', '0f c7 /3-/5'] },
   { name: 'CLFLUSHOPT CLWB', opcodes: ['66 0f ae /7', '66 0f ae /6'] },
   { name: 'XABORT, XBEGIN', opcodes: ['c6 f8', 'c7 f8'] },
   { name: 'SGX, PCONFIG, WRMSRNS', opcodes: ['0f 01 c0', '0f 01 c5', '0f 01 c6', '0f 01 cf', '0f 01 d7'] },
@@ -30,7 +31,6 @@ export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
   { name: 'GETSEC', opcodes: ['0f 37'] },
   { name: 'POPCNT', opcodes: ['f3 0f b8'] },
   { name: 'MOVBE CRC32 ADCX ADOX INVPCID', opcodes: ['0f 38 f0', '0f 38 f1', '0f 38 f6', '66 0f 38 82'] },
-  { name: 'MOVNTI', opcodes: ['0f c3'] },
   { name: 'RDRAND RDSEED RDPID', opcodes: ['0f c7 f0-f7', '0f c7 f8-ff'] },
   { name: 'RSM (outside SMM it is #UD)', opcodes: ['0f aa'] },
   { name: 'UD0, UD1 (#UD by definition)', opcodes: ['0f ff', '0f b9'] },

@@ -61,6 +61,10 @@ function accepts(code: OperandCode, operand: AssemblerOperand, operandSize: numb
       return code === 'Dd';
     case 'stack':
       return code === 'STi' || (code === 'ST' && operand.number === 0);
+    case 'mmx':
+      return /^[PQN][dq]$/.test(code);
+    case 'xmm':
+      return /^[VWU](d|q|dq)$/.test(code);
     case 'memory':
       return acceptsMemory(code, operand, operandSize);
     case 'far':
@@ -88,7 +92,7 @@ function acceptsRegister(code: OperandCode, number: number, size: number, operan
 function acceptsMemory(code: OperandCode, operand: MemoryReference, operandSize: number): boolean {
   if (code[0] === 'O' && (operand.base >= 0 || operand.index >= 0)) return false;
   if (code === 'M' || code === 'Ms') return true;
-  return /^[EMO][bwdvqpatefx]$/.test(code) && operand.size === operandBytes(code, operandSize);
+  return /^[EMOQW]([bwdvqpatefx]|dq)$/.test(code) && operand.size === operandBytes(code, operandSize);
 }
 
 export class Assembler {
@@ -299,8 +303,8 @@ class Encoder {
     let reg = Math.max(row.encoding.extension, 0);
     let rm: AssemblerOperand | undefined;
     row.operands.forEach((code, i) => {
-      if (/^[GSCD][a-z]$/.test(code)) reg = numberOf(operands[i]!);
-      if (/^[EMR][a-z]?$/.test(code)) rm = operands[i]!;
+      if (/^[GSCDPV][a-z]q?$/.test(code)) reg = numberOf(operands[i]!);
+      if (/^[EMRQWNU][a-z]?q?$/.test(code)) rm = operands[i]!;
     });
     if (row.encoding.modrmFirst >= 0) {
       const inModrm = row.operands.indexOf('STi');

@@ -21,6 +21,7 @@ const SIZE_NAMES: Readonly<Record<number, string>> = {
   6: 'fword',
   8: 'qword',
   10: 'tbyte',
+  16: 'xmmword',
 };
 
 /** The mnemonic with its size where Intel's name has one: movsd, cwde, pushfd, jcxz. */
@@ -70,6 +71,10 @@ export function formatOperand(operand: OperandValue, next: number): string {
       return `dr${operand.number}`;
     case 'stack':
       return `st(${operand.number})`;
+    case 'mmx':
+      return `mm${operand.number}`;
+    case 'xmm':
+      return `xmm${operand.number}`;
     case 'memory':
       return formatMemory(operand);
     case 'far':

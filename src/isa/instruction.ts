@@ -11,6 +11,7 @@ import type { CostClass } from './cost-class.ts';
  * X / Y = string source / destination; b = byte, w = word, v = 16 or 32 by operand size, z = immediate of
  * that size, d = doubleword, q = quadword, p = far pointer in memory, s = pseudo-descriptor; Ibs = byte sign-extended to the operand size.
  * x87: ST = ST(0), STi = ST(i) with i in ModRM rm, t = ten bytes, e = environment, f = environment and registers; x = the 512 bytes of FXSAVE.
+ * MMX: P = register in ModRM reg, Q = ModRM r/m, N = ModRM rm register only; XMM: V, W, U likewise; dq = sixteen bytes.
  * AL AX eAX DX CL 1 ES CS SS DS FS GS stand for themselves.
  */
 export type OperandCode =
@@ -43,6 +44,16 @@ export type OperandCode =
   | 'Me'
   | 'Mf'
   | 'Mx'
+  | 'Mdq'
+  | 'Pq'
+  | 'Qd'
+  | 'Qq'
+  | 'Nq'
+  | 'Vdq'
+  | 'Wd'
+  | 'Wq'
+  | 'Wdq'
+  | 'Udq'
   | 'ST'
   | 'STi'
   | 'Rd'

@@ -26,6 +26,7 @@ function admits(row: Instruction, modrm: number): boolean {
   return row.operands.every((code, position) => {
     // Memory only: with mod = 3 these bytes are #UD, or belong to VEX and EVEX.
     if (code.startsWith('M')) return modrm < 0xc0;
+    if (code === 'Nq' || code === 'Udq') return modrm >= 0xc0;
     // ES CS SS DS FS GS; CS cannot be loaded (SDM volume 2, MOV).
     if (code === 'Sw') return reg < 6 && !(position === 0 && reg === 1);
     // CR0, CR2, CR3, CR4; CR8 exists in 64-bit mode only (SDM volume 2, MOV to/from control registers).
@@ -71,7 +72,7 @@ function cellOf(rows: Instruction[]): number {
 
 function takesAnyModrm({ encoding, operands }: Instruction): boolean {
   if (encoding.extension >= 0 || encoding.modrmFirst >= 0) return false;
-  return !operands.some((code) => code.startsWith('M') || code === 'Sw' || code === 'Cd');
+  return !operands.some((code) => /^[MNU]/.test(code) || code === 'Sw' || code === 'Cd');
 }
 
 function modrmCell(rows: readonly Instruction[]): number {

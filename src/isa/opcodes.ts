@@ -7,6 +7,7 @@
  */
 import type { OperandCode } from './instruction.ts';
 import { FPU_OPCODES } from './opcodes-fpu.ts';
+import { SIMD_OPCODES } from './opcodes-simd.ts';
 
 export type OpcodeRow = readonly [encoding: string, name: string, ...operands: OperandCode[]];
 
@@ -282,4 +283,5 @@ export const OPCODES: readonly OpcodeRow[] = [
   ['66 0f 38 80', 'invept', 'Gd', 'M'],
   ['66 0f 38 81', 'invvpid', 'Gd', 'M'],
   ...FPU_OPCODES,
+  ...SIMD_OPCODES,
 ];

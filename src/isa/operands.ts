@@ -22,6 +22,12 @@ export interface StackRegister {
   readonly number: number;
 }
 
+/** MM0-MM7 or XMM0-XMM7. */
+export interface VectorRegister {
+  readonly kind: 'mmx' | 'xmm';
+  readonly number: number;
+}
+
 export interface MemoryReference {
   readonly kind: 'memory';
   /** Bytes accessed; 0 if the reference is only an address (LEA, INVLPG). */
@@ -53,6 +59,7 @@ export type OperandValue =
   | Register
   | SystemRegister
   | StackRegister
+  | VectorRegister
   | MemoryReference
   | FarPointer
   | RelativeTarget
@@ -65,6 +72,8 @@ export const register32 = (number: number): Register => register(4, number);
 export const segmentRegister = (number: number): SystemRegister => ({ kind: 'segment', number });
 export const controlRegister = (number: number): SystemRegister => ({ kind: 'control', number });
 export const stackRegister = (number: number): StackRegister => ({ kind: 'stack', number });
+export const mmxRegister = (number: number): VectorRegister => ({ kind: 'mmx', number });
+export const xmmRegister = (number: number): VectorRegister => ({ kind: 'xmm', number });
 export const debugRegister = (number: number): SystemRegister => ({ kind: 'debug', number });
 
 /** A memory reference with 32-bit addressing: `memory(4, { base: 5, displacement: -8, segment: 5 })` is `dword ptr gs:[ebp-8]`. */
@@ -90,6 +99,8 @@ export function operandBytes(code: OperandCode, operandSize: number): number {
       return 4;
     case 'q':
       return 8;
+    case 'dq':
+      return 16;
     case 'v':
     case 'z':
     case 'bs':
@@ -133,6 +144,18 @@ export function operandValue(code: OperandCode, decoded: Decoded): OperandValue 
       return register(4, decoded.rm);
     case 'E':
       return decoded.mod === 3 ? register(size as 1 | 2 | 4, decoded.rm) : reference(decoded, size);
+    case 'P':
+      return mmxRegister(decoded.reg);
+    case 'V':
+      return xmmRegister(decoded.reg);
+    case 'N':
+      return mmxRegister(decoded.rm);
+    case 'U':
+      return xmmRegister(decoded.rm);
+    case 'Q':
+      return decoded.mod === 3 ? mmxRegister(decoded.rm) : reference(decoded, size);
+    case 'W':
+      return decoded.mod === 3 ? xmmRegister(decoded.rm) : reference(decoded, size);
     case 'M':
     case 'O':
       return reference(decoded, size);

@@ -7,6 +7,7 @@ import type { CostClass } from './cost-class.ts';
 import { AC, AF, ARITHMETIC, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VIF, VIP, VM, ZF } from './eflags.ts';
 import type { BlockEnd, Privilege } from './instruction.ts';
 import { FPU_PROPERTIES } from './properties-fpu.ts';
+import { SIMD_PROPERTIES } from './properties-simd.ts';
 
 export interface Properties {
   readonly cost: CostClass;
@@ -219,4 +220,5 @@ export const PROPERTIES: Readonly<Record<string, Properties>> = {
   invept: vmx,
   invvpid: vmx,
   ...FPU_PROPERTIES,
+  ...SIMD_PROPERTIES,
 };

@@ -85,5 +85,5 @@ export function usesModrm(row: Instruction): boolean {
 }
 
 function isModrmOperand(code: OperandCode): boolean {
-  return /^[EGMRSCD][a-z]?$/.test(code);
+  return /^[EGMRSCDPQNVWU][a-z]?q?$/.test(code);
 }

@@ -16,6 +16,12 @@ const RARE: readonly (readonly number[])[] = [
   [0x0f, 0x01, 0xc3],
   [0x0f, 0x01, 0xc4],
 ];
+const range = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+/** Groups of shifts, and opcodes with a form for registers only, more often. */
+const SIMD_OPCODES = [
+  ...[range(0x10, 0x17), range(0x28, 0x2f), range(0x50, 0x7f), range(0xc2, 0xc6), range(0xd0, 0xff)].flat(),
+  ...[0x50, 0x71, 0x72, 0x73, 0x73, 0x73, 0xae, 0xd6],
+];
 export const SLOT = 16;
 
 /** Fills `bytes` with strings of SLOT bytes. */
@@ -37,8 +43,15 @@ function fillOne(bytes: Uint8Array, start: number, random: Random): void {
     // x87: most of its forms are single ModRM bytes.
     put(0xd8 + random.below(8));
     put(random.below(4) === 0 ? random.below(256) : 0xc0 + random.below(64));
+  } else if (kind < 46) {
+    // MMX and SSE: a mandatory prefix or none.
+    const prefix = random.pick([0, 0x66, 0xf3, 0xf2]);
+    if (prefix !== 0) put(prefix);
+    put(0x0f);
+    put(random.pick(SIMD_OPCODES));
+    if (random.below(2) === 0) put(0xc0 + random.below(64));
   } else {
-    if (kind < 60) put(0x0f);
+    if (kind < 70) put(0x0f);
     put(random.below(256));
   }
   while (at < end) put(random.below(8) === 0 ? random.pick([0, 0x7f, 0x80, 0xff]) : random.below(256));

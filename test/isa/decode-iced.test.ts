@@ -44,6 +44,10 @@ function ourOperand(operand: OperandValue, decoded: Decoded): string {
       return `dr${operand.number}`;
     case 'stack':
       return `st${operand.number}`;
+    case 'mmx':
+      return `mm${operand.number}`;
+    case 'xmm':
+      return `xmm${operand.number}`;
     case 'far':
       return `${operand.selector}:${operand.offset >>> 0}`;
     case 'relative':
@@ -96,7 +100,7 @@ function icedOperand(instruction: IcedInstruction, position: number, decoded: De
 }
 
 /** Operands that iced lists and the SDM's opcode map leaves implicit, or the other way round. */
-const OTHER_OPERANDS: ReadonlySet<string> = new Set(['xlat', 'nop']);
+const OTHER_OPERANDS: ReadonlySet<string> = new Set(['xlat', 'nop', 'maskmovq', 'maskmovdqu']);
 /**
  * A selector or status word in a register: iced names the register by operand size, the opcode map (Ew) by what counts.
  * BSWAP with a 16-bit operand size is undefined (SDM volume 2, BSWAP).
@@ -115,6 +119,7 @@ const REGISTER_SIZE_OPEN: ReadonlySet<string> = new Set([
   'arpl',
   'mov',
   'bswap',
+  'pinsrw',
 ]);
 
 const WIDE_REGISTER = /\be([a-d]x|[sb]p|[sd]i)\b/g;

@@ -11,6 +11,7 @@ import { shiftProcedures } from '../procedures/shift.ts';
 import { stackProcedures } from '../procedures/stack.ts';
 import { stringProcedures } from '../procedures/string.ts';
 import { STOP_MARKER } from '../signals.ts';
+import { simdProcedures } from '../simd/procedures.ts';
 import { CYCLES, EIP, MARKER_CODE, RETIRED_PENDING } from '../state.ts';
 import { type Form, JsBuilder } from './js-builder.ts';
 import {
@@ -77,6 +78,7 @@ export class HandlerTable {
       ...stackProcedures(cpu),
       ...fpuProcedures(cpu),
       ...fpuImageProcedures(cpu),
+      ...simdProcedures(cpu),
     };
     const strings = stringProcedures(cpu, code);
     const bytes = new Int8Array(memory.buffer);

@@ -76,7 +76,8 @@ export function operandSizeOf(code: OperandCode, operandSize: 2 | 4): Size {
 
 export function isMemoryOperand(code: OperandCode, mod: number): boolean {
   const kind = code[0];
-  return (kind === 'E' && code !== 'ES' && mod !== 3) || kind === 'M' || kind === 'O';
+  if (kind === 'E' || kind === 'Q' || kind === 'W') return code !== 'ES' && mod !== 3;
+  return kind === 'M' || kind === 'O';
 }
 
 export class JsBuilder implements Builder<Expression> {
@@ -114,6 +115,13 @@ export class JsBuilder implements Builder<Expression> {
   #start = 0;
   #mayLeave = false;
 
+  /**
+   * Block mode: what the block has asked already. CR0 and CR4 change in system instructions only, which end a block; an
+   * x87 exception can come to wait after any x87 instruction.
+   */
+  #sseChecked = false;
+  #mmxChecked = false;
+
   /** Builds one handler for `form`; with `literals`, one function for a whole block, fed by `nextRecord`. */
   constructor(form: Form, literals: Int32Array | null = null) {
     this.#form = form;
@@ -128,6 +136,7 @@ export class JsBuilder implements Builder<Expression> {
     this.operandSize = form.operandSize;
     this.addressSize = form.addressSize;
     this.#record = record;
+    if (form.instruction.cost.startsWith('fpu')) this.#mmxChecked = false;
     this.#offset = null;
     this.#pending = null;
     this.#start = this.#lines.length;
@@ -610,6 +619,39 @@ export class JsBuilder implements Builder<Expression> {
   }
   rmField(): Expression {
     return `(${this.#field(R_RM)}>>1)`;
+  }
+
+  vector(index: number): Expression {
+    const field = this.#field(/^[PV]/.test(this.#code(index)) ? R_REG : R_RM);
+    return this.#literals === null ? this.bind(field) : field;
+  }
+  vectorWords(index: number): 2 | 4 {
+    return /^[PQN]/.test(this.#code(index)) ? 2 : 4;
+  }
+  word(slot: Expression, number: number): Expression {
+    return `S[${this.#slot(slot, number)}]`;
+  }
+  setWord(slot: Expression, number: number, value: Expression): void {
+    this.#emit(`S[${this.#slot(slot, number)}]=${value};`);
+  }
+  #slot(slot: Expression, number: number): string {
+    return this.#literals === null || !/^\d+$/.test(slot) ? `${slot}+${number}` : String(Number(slot) + number);
+  }
+  requireSse(): void {
+    if (this.#sseChecked) return;
+    this.#leaving();
+    this.#emit(
+      `if((S[${state.CR0}]&${state.CR0_EM | state.CR0_TS}|~S[${state.CR4}]&${state.CR4_OSFXSR})!==0)P.sseNotReady();`,
+    );
+    this.#sseChecked = this.#literals !== null;
+  }
+  requireMmx(): void {
+    if (this.#mmxChecked) return;
+    this.perform('mmxReady');
+    this.#mmxChecked = this.#literals !== null;
+  }
+  apply(procedure: string, ...args: Expression[]): void {
+    this.#emit(`P.${procedure}(${args.join(',')});`);
   }
 
   call(procedure: string, ...args: Expression[]): Expression {

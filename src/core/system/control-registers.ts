@@ -20,6 +20,7 @@ import {
   CR4_DE,
   CR4_MCE,
   CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   CR4_PAE,
   CR4_PCE,
   CR4_PGE,
@@ -37,7 +38,8 @@ import { isNonRoot, requireRing0 } from './privilege.ts';
 /** Bits of CR0 that exist; writes to the others are ignored. ET is always one. */
 const CR0_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 /** Bits of CR4 that exist besides VMXE: what CPUID reports. A reserved bit set raises #GP(0). */
-const CR4_BITS = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR;
+const CR4_BITS =
+  CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 /** Changing one of these flushes all translations (SDM 3A 4.10.4.1). */
 const CR4_FLUSHES = CR4_PSE | CR4_PAE | CR4_PGE;
 /** Changing one of these under PAE paging loads the PDPTEs (SDM 3A 4.4.1). */

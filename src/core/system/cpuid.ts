@@ -11,7 +11,7 @@ import { isNonRoot } from './privilege.ts';
 const LAST_BASIC = 2;
 const LAST_EXTENDED = 0x80000008;
 
-/** Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH FXSR. */
+/** Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PSE-36 CLFSH MMX FXSR SSE SSE2. */
 const FEATURES =
   (1 << 0) |
   (1 << 1) |
@@ -26,7 +26,10 @@ const FEATURES =
   (1 << 15) |
   (1 << 17) |
   (1 << 19) |
-  (1 << 24);
+  (1 << 23) |
+  (1 << 24) |
+  (1 << 25) |
+  (1 << 26);
 const FEATURE_APIC = 1 << 9;
 /** Leaf 1 ECX. */
 const FEATURE_VMX = 1 << 5;

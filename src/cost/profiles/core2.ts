@@ -2,6 +2,7 @@
 import type { Profile } from '../profile.ts';
 import { AA06, AGNER, assumed, derived, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { MEROM_SIMD, simd } from './simd.ts';
 import { x87 } from './x87.ts';
 
 export const CORE2: Profile = {
@@ -21,6 +22,7 @@ export const CORE2: Profile = {
   instructions: {
     ...ordinary(),
     ...x87(),
+    ...simd(MEROM_SIMD),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(22, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

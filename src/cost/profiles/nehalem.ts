@@ -2,6 +2,7 @@
 import type { Profile } from '../profile.ts';
 import { AGNER, assumed, derived, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { NEHALEM_SIMD, simd } from './simd.ts';
 import { x87 } from './x87.ts';
 
 export const NEHALEM: Profile = {
@@ -18,6 +19,7 @@ export const NEHALEM: Profile = {
   instructions: {
     ...ordinary(),
     ...x87(),
+    ...simd(NEHALEM_SIMD),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(17, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -2,6 +2,7 @@
 import type { Profile } from '../profile.ts';
 import { AA06, AGNER, assumed, derived, GETPPID, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { NETBURST_SIMD, simd } from './simd.ts';
 import { x87 } from './x87.ts';
 
 export const PENTIUM4_672: Profile = {
@@ -18,6 +19,7 @@ export const PENTIUM4_672: Profile = {
   instructions: {
     ...ordinary(),
     ...x87(),
+    ...simd(NETBURST_SIMD),
     mul: assumed(10, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(76, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

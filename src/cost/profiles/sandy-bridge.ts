@@ -2,6 +2,7 @@
 import type { Profile } from '../profile.ts';
 import { AGNER, assumed, derived, HSSV, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
+import { SANDY_BRIDGE_SIMD, simd } from './simd.ts';
 import { x87 } from './x87.ts';
 
 export const SANDY_BRIDGE: Profile = {
@@ -18,6 +19,7 @@ export const SANDY_BRIDGE: Profile = {
   instructions: {
     ...ordinary(),
     ...x87(),
+    ...simd(SANDY_BRIDGE_SIMD),
     mul: assumed(1, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(20, 'a 32-bit DIV on this part, about; the same under every engine'),
     shift: assumed(1, 'throughput of a simple instruction'),

@@ -125,6 +125,20 @@ export interface Builder<V> {
   /** Linear address without a segment check (INVLPG). */
   effectiveLinear(): V;
 
+  /** State slot of operand `index`, an MMX or XMM register. */
+  vector(index: number): V;
+  /** Words of the register file that operand `index` belongs to: 2 MMX, 4 XMM. */
+  vectorWords(index: number): 2 | 4;
+  /** Word `number` of the register at a slot. */
+  word(slot: V, number: number): V;
+  setWord(slot: V, number: number, value: V): void;
+  /** #UD if SSE is not enabled, #NM if its state is another task's (SDM volume 3A, 13.1). Before anything else. */
+  requireSse(): void;
+  /** The same of MMX, and #MF if an x87 exception waits (SDM volume 3A, 12.5). */
+  requireMmx(): void;
+  /** `perform` for a procedure that cannot fault and neither reads nor writes flags or memory. */
+  apply(procedure: string, ...args: V[]): void;
+
   /** Calls a core procedure (core/procedures) for its value, or for its effect. */
   call(procedure: string, ...args: V[]): V;
   perform(procedure: string, ...args: V[]): void;

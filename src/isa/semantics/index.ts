@@ -5,5 +5,13 @@ import { control } from './control.ts';
 import { data } from './data.ts';
 import { fpu } from './fpu.ts';
 import { shifts } from './shift.ts';
+import { simd } from './simd.ts';
 
-export const MEANINGS: Readonly<Record<string, Meaning>> = { ...arithmetic, ...shifts, ...data, ...control, ...fpu };
+export const MEANINGS: Readonly<Record<string, Meaning>> = {
+  ...arithmetic,
+  ...shifts,
+  ...data,
+  ...control,
+  ...fpu,
+  ...simd,
+};
