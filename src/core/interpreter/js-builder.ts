@@ -485,8 +485,11 @@ export class JsBuilder implements Builder<Expression> {
     this.#setFlags(result, a, b, '0');
   }
   flagsSub(result: Expression, a: Expression, b: Expression): void {
-    this.#setFlags(result, a, `~${b}`, '17');
+    this.flagsSubBorrow(result, a, b);
     this.#flags = { kind: 'sub', result, a, b };
+  }
+  flagsSubBorrow(result: Expression, a: Expression, b: Expression): void {
+    this.#setFlags(result, a, `~${b}`, '17');
   }
   flagsLogic(result: Expression): void {
     this.#setFlags(result, result, '0', '0');

@@ -42,7 +42,7 @@ const sbb: Meaning = (b) => {
   const y = b.read(1);
   const r = wrap(b, b.sub(b.sub(x, y), b.carry()));
   b.write(0, r);
-  b.flagsSub(r, x, y);
+  b.flagsSubBorrow(r, x, y);
 };
 
 function logic(operation: <V>(b: Builder<V>, x: V, y: V) => V): Meaning {

@@ -77,6 +77,8 @@ export interface Builder<V> {
   /** Sets the lazy flags (core/state.ts); `kind` lets a following condition read the operands instead. */
   flagsAdd(result: V, a: V, b: V): void;
   flagsSub(result: V, a: V, b: V): void;
+  /** The same for a result that also has a borrow taken off: comparing `a` with `b` does not tell its conditions. */
+  flagsSubBorrow(result: V, a: V, b: V): void;
   flagsLogic(result: V): void;
   /** As flagsAdd / flagsSub but with CF as it was. */
   flagsIncrement(result: V, a: V): void;

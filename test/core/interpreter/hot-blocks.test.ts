@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { MachineAddress } from '../../../src/core/address.ts';
 import type { Cpu } from '../../../src/core/cpu.ts';
 import { STOP_MARKER } from '../../../src/core/signals.ts';
-import { EBP, ECX } from '../../../src/core/state.ts';
+import { EBP, EBX, ECX } from '../../../src/core/state.ts';
 import { CODE_AT, DATA_AT, flatCpu, visibleState } from '../../support/flat-cpu.ts';
 import { Random } from '../../support/random.ts';
 
@@ -100,6 +100,23 @@ describe('hot blocks', () => {
       { numRuns: 25, seed: 20060101 },
     );
     expect(compiled).toBeGreaterThan(25);
+  });
+
+  it('branch on a subtraction with borrow by its flags, not by its operands', () => {
+    const code = Uint8Array.from([
+      ...[0x31, 0xd2, 0x31, 0xf6], // xor edx, edx; xor esi, esi
+      ...[0x39, 0xef], // cmp edi, ebp
+      ...[0x19, 0xf2], // sbb edx, esi
+      ...[0x72, 0x01], // jb over
+      0x43, // inc ebx
+      0x49, // over: dec ecx
+      ...[0x75, 0xf2], // jnz loop
+      ...MARKER,
+    ]);
+    const hot = run(code, 2);
+    expect(hot.code.compiled).toBeGreaterThan(0);
+    expect(hot.memory.state[EBX]).toBe(0);
+    expect(visibleState(hot)).toEqual(visibleState(run(code, Number.POSITIVE_INFINITY)));
   });
 
   it('end where they overwrite their own next instruction', () => {
