@@ -96,7 +96,7 @@ const pushSegment: Meaning = (b) => {
   b.adjustStack(b.constant(-size));
 };
 const popSegment: Meaning = (b) => {
-  const selector = b.bind(b.stackLoad(0, 2));
+  const selector = b.bind(b.stackLoad(0, b.operandSize));
   b.system('loadSegmentFromStack', [
     b.segmentOperand(),
     b.and(selector, b.constant(0xffff)),
