@@ -218,13 +218,13 @@ GROUP(single_step, "single-step")
 		u32 tf;
 	} CASES[] = {
 		{"first instruction", "#DB+1 dr6=4000", 1},
-		{"popf: after the next instruction", "#DB+a dr6=4000", 0},
-		{"iret: after the target", "#DB+10 dr6=4000", 0},
-		{"mov ss: held back for one instruction", "#DB+9 dr6=4000", 0},
-		{"pop ss: held back for one instruction", "#DB+9 dr6=4000", 0},
+		{"popf, after the next instruction", "#DB+a dr6=4000", 0},
+		{"iret, after the target", "#DB+10 dr6=4000", 0},
+		{"mov ss, held back for one instruction", "#DB+9 dr6=4000", 0},
+		{"pop ss, held back for one instruction", "#DB+9 dr6=4000", 0},
 		{"jmp", "#DB+3 dr6=4000", 1},
-		{"rep stosb: after one iteration", "#DB+0 dr6=4000 ecx=4", 1},
-		{"int n: the handler is not stepped", "int 21+2", 1},
+		{"rep stosb, after one iteration", "#DB+0 dr6=4000 ecx=4", 1},
+		{"int n, the handler is not stepped", "int 21+2", 1},
 		{"cpuid", "#DB+2 dr6=4000", 1},
 		{"sti does not hold it back", "#DB+1 dr6=4000", 1},
 		{"pushf stores tf", "#DB+1 dr6=4000", 1},
@@ -232,7 +232,7 @@ GROUP(single_step, "single-step")
 		{"rdtsc", "#DB+2 dr6=4000", 1},
 		{"call", "#DB+6 dr6=4000", 1},
 		{"mov from cr0", "#DB+3 dr6=4000", 1},
-		{"int3: the handler is not stepped", "#BP+1", 1},
+		{"int3, the handler is not stepped", "#BP+1", 1},
 		{"a fault is no step", "#DE+0", 1},
 	};
 	for (u32 i = 0; i < COUNT(CASES); i++) {

@@ -119,9 +119,9 @@ GROUP(shadows, "shadows")
 		const char *name, *want;
 		u32 enabled;
 	} CASES[] = {
-		{"sti: after the next instruction", "int 28+2", 0},
+		{"sti, after the next instruction", "int 28+2", 0},
 		{"sti, cli", "done", 0},
-		{"sti, sti: the second casts no shadow", "int 28+2", 0},
+		{"sti, sti, the second casts no shadow", "int 28+2", 0},
 		{"popf casts none", "int 28+6", 0},
 		{"iret casts none", "int 28+d", 0},
 		{"enabled on entry", "int 28+0", 1},

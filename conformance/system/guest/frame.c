@@ -151,12 +151,13 @@ void outcome(void)
 	if (out.vector < 32 && (ERROR_CODES >> out.vector & 1) != 0)
 		say("(%x)", out.error);
 	u32 offset = out.eip - in.eip;
+	/* Addresses elsewhere would change with every build. */
 	if (out.cs == in.cs && offset < 0x1000)
 		say("+%x", offset);
 	else if (out.cs == in.cs)
-		say("@%x", out.eip);
+		say(" elsewhere");
 	else
-		say("@%x:%x", out.cs, out.eip);
+		say(" at cs=%x", out.cs);
 	if (out.vector == 14)
 		say(" cr2=%x", out.cr2);
 	if (by_task)

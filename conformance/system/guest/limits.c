@@ -176,10 +176,10 @@ GROUP(limits, "limits")
 		case 1: code = CODE("jmp .+0x260; .skip 0x260, 0x90; ud2"); break;
 		case 2: code = CODE("jnc .+0x60; .skip 0x60, 0x90; ud2"); break;
 		case 3: code = CODE("call .+0x260; .skip 0x260, 0x90; ud2"); break;
-		case 4: code = CODE("jmp *%eax"); break;
-		case 5: code = CODE("ret"); break;
+		case 4: code = CODE("jmp *%eax; .skip 0x60, 0x90; ud2"); break;
+		case 5: code = CODE("ret; .skip 0x60, 0x90; ud2"); break;
 		case 6: code = CODE("loop .+0x60; .skip 0x60, 0x90; ud2"); break;
-		default: code = CODE("call *(%edx)");
+		default: code = CODE("call *(%edx); .skip 0x60, 0x90; ud2");
 		}
 		descriptor(SLOT(0), (u32)code, 0x3f, EXECUTE_READ, BIG);
 		in.cs = SLOT(0);

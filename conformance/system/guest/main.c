@@ -73,16 +73,18 @@ void check(const char *sdm, const char *want, const char *name, ...)
 	line[0] = 0;
 }
 
-/* Whether `name` is one of the comma-separated words after `run=`; all groups are, without `run=`. */
+/*
+ * Whether `name` is one of the comma-separated words after `run=`. Without `run=` every group is, but those whose name
+ * begins with '!'.
+ */
 static int wanted(const char *command_line, const char *name)
 {
 	u32 count = length(name);
 	const char *at = command_line;
 	while (*at != 0 && !same(at, "run=", 4))
 		at++;
-	/* Groups that end the machine run only by name. */
 	if (*at == 0)
-		return name[0] != '!';
+		return name[0] != '!' && !same(name, "list", 5);
 	for (at += 4; *at != 0 && *at != ' ';) {
 		const char *end = at;
 		while (*end != 0 && *end != ',' && *end != ' ')
@@ -122,7 +124,12 @@ void main(const u32 *information)
 	mask_interrupts();
 	fresh();
 	load_tables();
+	int list = wanted(command_line, "list");
 	for (const struct group *group = groups_start; group < groups_end; group++) {
+		if (list) {
+			put(group->name);
+			put("\n");
+		}
 		if (!wanted(command_line, group->name))
 			continue;
 		group_name = group->name[0] == '!' ? group->name + 1 : group->name;

@@ -80,12 +80,13 @@ GROUP(tasks, "tasks")
 	/* IRET back, and what it leaves. */
 	for (u32 way = 1; way < 5; way += way == 1 ? 2 : 1) {
 		new_task(CODE("iret; ud2"));
+		u32 eip = *word(TSS_A + T_EIP);
 		switch_by(way);
 		outcome();
 		say(" tr=%x old=%x new=%x flags=%x", out.tr, out.old_tss, access_byte(NEW), out.eflags);
-		say(" task: eip=%s flags=%x", *word(TSS_A + T_EIP) == (u32)*word(TSS_A + T_EIP) ? "saved" : "?",
+		say(" task: eip=%s flags=%x", *word(TSS_A + T_EIP) == eip + 1 ? "+1" : "?",
 		    *word(TSS_A + T_EFLAGS));
-		check("3A 7.3, 7.4", text("done tr=18 old=8b new=89 flags=42 task: eip=saved flags=3"), "%s and iret", WAYS[way]);
+		check("3A 7.3, 7.4", text("done tr=18 old=8b new=89 flags=42 task: eip=+1 flags=3"), "%s and iret", WAYS[way]);
 	}
 
 	/* Exceptions by task gate: the error code goes on the new stack; the return address is the instruction. */
@@ -202,7 +203,7 @@ GROUP(tasks, "tasks")
 	*word(TSS_A + T_CS) = SLOT(0);
 	*word(TSS_A + T_EIP) = 0x1000;
 	switch_by(0);
-	say("%s(%x) %x:%x", exception(out.vector), out.error, out.cs, out.eip);
+	say("%s(%x) %x:%s", exception(out.vector), out.error, out.cs, out.eip == 0x1000 ? "1000" : "elsewhere");
 	check("3A 7.3 table 7-1", "#GP(0) 60:1000", "new task's eip beyond the limit");
 
 	/* IRET with NT: the back link. */
