@@ -27,6 +27,7 @@ import {
   EVENT_EXTERNAL,
   EVENT_HARDWARE,
   EVENT_HAS_ERROR,
+  EVENT_NMI,
   EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION,
   EVENT_VECTOR,
@@ -101,7 +102,7 @@ export function deliverFault(m: Monitor): void {
 }
 
 function count(m: Monitor, kind: number): void {
-  if (kind === EVENT_EXTERNAL) m.counts.add(COUNT.deliveredInterrupt);
+  if (kind === EVENT_EXTERNAL || kind === EVENT_NMI) m.counts.add(COUNT.deliveredInterrupt);
   else if (kind === EVENT_HARDWARE) m.counts.add(COUNT.deliveredException);
   else m.counts.add(COUNT.deliveredSoftware);
 }

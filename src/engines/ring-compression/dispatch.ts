@@ -1,7 +1,14 @@
 /** Where the virtual CPU goes on: interrupts first, then direct execution or the translation cache, by its CPL. */
 
-import { PAGE_FAULT, UD } from '../../core/signals.ts';
-import { EVENT_ADDRESS, EVENT_EXTERNAL, EVENT_HARDWARE } from '../../core/state.ts';
+import { NMI, PAGE_FAULT, UD } from '../../core/signals.ts';
+import {
+  EVENT_ADDRESS,
+  EVENT_EXTERNAL,
+  EVENT_HARDWARE,
+  EVENT_NMI,
+  NMI_BLOCKED,
+  NMI_PENDING,
+} from '../../core/state.ts';
 import { COUNT } from './counts.ts';
 import { deliver } from './delivery.ts';
 import { CALLOUT_BYTES } from './emitter.ts';
@@ -15,16 +22,26 @@ import {
   SITE_NONE,
 } from './translate/kinds.ts';
 import { U_START } from './translation-cache.ts';
-import { V_IF } from './vcpu.ts';
 
 const UNIT_WORDS = 6;
+
+/** An NMI goes before an interrupt (SDM 3A table 6-2). */
+function deliverEvent(m: Monitor): void {
+  if (!m.nmiDue()) {
+    deliver(m, m.acknowledgeInterrupt(), EVENT_EXTERNAL, false, 0);
+    return;
+  }
+  m.state[NMI_PENDING] = 0;
+  m.state[NMI_BLOCKED] = 1;
+  deliver(m, NMI, EVENT_NMI, false, 0);
+}
 
 /** Enters the guest at `m.pc`. Everything that changes the virtual CPU ends here. */
 export function dispatch(m: Monitor): void {
   m.dropStale();
   const shadow = m.takeShadow();
-  const due = m.v[V_IF] !== 0 && m.interruptWaits();
-  if (due && !shadow) deliver(m, m.acknowledgeInterrupt(), EVENT_EXTERNAL, false, 0);
+  const due = m.eventDue();
+  if (due && !shadow) deliverEvent(m);
   if (m.direct) {
     m.counts.add(COUNT.enterDirect);
     m.enterDirect();
@@ -58,7 +75,7 @@ function translated(m: Monitor, single: boolean): number {
 export function continueAt(m: Monitor, pc: number, place: number, how: number): void {
   const { cache, counts } = m;
   m.pc = pc;
-  if (how === SITE_NONE || (m.v[V_IF] !== 0 && m.interruptWaits())) {
+  if (how === SITE_NONE || m.eventDue()) {
     counts.add(COUNT.unchainedExit);
     dispatch(m);
     return;

@@ -151,7 +151,7 @@ export class RingCompressionEngine implements Engine {
   #idle(limit: number): GuestStop | null {
     const { monitor: m, machine } = this;
     for (;;) {
-      if (m.v[V_IF] !== 0 && m.interruptWaits()) break;
+      if (m.eventDue()) break;
       if ((machine.memory.time[CYCLES] as number) >= limit) return { kind: 'limit' };
       if (m.v[V_IF] === 0 || !machine.idleUntilEvent(limit)) {
         return { kind: 'hang', message: `The guest halted at ${this.#place()} with nothing that could wake it.` };

@@ -3,7 +3,20 @@
  * tables, translation cache. `pc` is the guest address at which the virtual CPU goes on.
  */
 import type { Cpu } from '../../core/cpu.ts';
-import { BUDGET, CYCLES, EAX, EFLAGS_SYSTEM, EIP, ESP, HOST_INTR, INTR, REG_STRIDE, SHADOW } from '../../core/state.ts';
+import {
+  BUDGET,
+  CYCLES,
+  EAX,
+  EFLAGS_SYSTEM,
+  EIP,
+  ESP,
+  HOST_INTR,
+  INTR,
+  NMI_BLOCKED,
+  NMI_PENDING,
+  REG_STRIDE,
+  SHADOW,
+} from '../../core/state.ts';
 import { eventNumber } from '../../cost/event.ts';
 import type { Ledger } from '../../cost/ledger.ts';
 import { ARITHMETIC, IF, IOPL, NT, RF, TF, VM } from '../../isa/eflags.ts';
@@ -238,6 +251,16 @@ export class Monitor {
 
   interruptWaits(): boolean {
     return this.state[INTR] !== 0;
+  }
+
+  /** An NMI has arrived and the guest is not in the handler of one. */
+  nmiDue(): boolean {
+    return this.state[NMI_PENDING] !== 0 && this.state[NMI_BLOCKED] === 0;
+  }
+
+  /** An interrupt or an NMI that the guest would take now. */
+  eventDue(): boolean {
+    return (this.v[V_IF] !== 0 && this.interruptWaits()) || this.nmiDue();
   }
 
   /**

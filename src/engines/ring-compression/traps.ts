@@ -82,7 +82,7 @@ function softwareLength(state: Int32Array): number {
 /** A physical interrupt: the guest's if it will take it here, else held until it will. */
 function external(m: Monitor): void {
   const { v } = m;
-  if (v[V_IF] === 0 || !m.interruptWaits()) {
+  if (!m.eventDue()) {
     m.counts.add(COUNT.heldInterrupt);
     m.resume();
     return;

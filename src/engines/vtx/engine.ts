@@ -17,6 +17,7 @@ import {
   EFER,
   INTR,
   MARKER_CODE,
+  NMI_PENDING,
   STOP_REQUEST,
   TLB_TAG,
   VMX_MODE,
@@ -195,11 +196,11 @@ export class VtxEngine implements Engine {
       return requestedStop(machine);
     }
     if (vmm.vcpu[V_HALTED] !== 0) {
-      while (state[INTR] === 0) {
+      while (state[INTR] === 0 && state[NMI_PENDING] === 0) {
         if ((time[CYCLES] as number) >= limit) return this.#limit();
         if (!haltedWithInterrupts(vmm) || !machine.idleUntilEvent(limit)) return this.#hang();
       }
-      if (!haltedWithInterrupts(vmm)) return this.#hang();
+      if (state[NMI_PENDING] === 0 && !haltedWithInterrupts(vmm)) return this.#hang();
       takeHostInterrupt(vmm);
       vmm.vcpu[V_HALTED] = 0;
     }

@@ -2,8 +2,25 @@
  * Events into the guest: exceptions that the VMM raises, interrupts from the guest's interrupt controller, and events
  * whose delivery an exit broke off and that must be injected again (SDM 3C 31.7.1).
  */
-import { EVENT_EXTERNAL, EVENT_HARDWARE, EVENT_SOFTWARE, HOST_INTR, INTR } from '../../core/state.ts';
-import { INFO_ERROR, INFO_TYPE_SHIFT, INFO_VALID, PROC_INTERRUPT_WINDOW } from '../../core/vmx/controls.ts';
+import { NMI } from '../../core/signals.ts';
+import {
+  EVENT_EXTERNAL,
+  EVENT_HARDWARE,
+  EVENT_NMI,
+  EVENT_SOFTWARE,
+  HOST_INTR,
+  INTR,
+  NMI_PENDING,
+} from '../../core/state.ts';
+import {
+  BLOCKED_MOV_SS,
+  BLOCKED_NMI,
+  BLOCKED_STI,
+  INFO_ERROR,
+  INFO_TYPE_SHIFT,
+  INFO_VALID,
+  PROC_INTERRUPT_WINDOW,
+} from '../../core/vmx/controls.ts';
 import { FIELD } from '../../core/vmx/fields.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { IF } from '../../isa/eflags.ts';
@@ -75,6 +92,11 @@ export function prepareEvents(vmm: Vmm): void {
   if ((vcpu[V_INJECT] as number) !== 0) {
     writeInjection(vmm, vcpu[V_INJECT] as number);
     vcpu[V_INJECT] = 0;
+  } else if (state[NMI_PENDING] !== 0 && nmisOpen(vmm)) {
+    vmm.ledger.charge(DEVICE_MODEL);
+    state[NMI_PENDING] = 0;
+    vmm.count(COUNT_INJECTED_INTERRUPT);
+    vmm.write(FIELD.entryInterruptionInfo, INFO_VALID | (EVENT_NMI << INFO_TYPE_SHIFT) | NMI);
   } else if (state[INTR] !== 0 && interruptsOpen(vmm)) {
     vmm.ledger.charge(DEVICE_MODEL);
     const vector = vmm.cpu.acknowledgeInterrupt();
@@ -100,6 +122,14 @@ function writeInjection(vmm: Vmm, info: number): void {
 
 function interruptsOpen(vmm: Vmm): boolean {
   return (vmm.read(FIELD.guestRflags) & IF) !== 0 && (vmm.read(FIELD.guestInterruptibility) & 3) === 0;
+}
+
+/**
+ * No blocking by STI, MOV SS or an NMI before. Without virtual NMIs there is no window to ask for: an NMI that finds the
+ * guest in the handler of another waits for the next exit after its IRET.
+ */
+function nmisOpen(vmm: Vmm): boolean {
+  return (vmm.read(FIELD.guestInterruptibility) & (BLOCKED_STI | BLOCKED_MOV_SS | BLOCKED_NMI)) === 0;
 }
 
 /** Whether the halted guest has interrupts enabled. Not charged: the VMM knows from the HLT exit. */

@@ -20,7 +20,7 @@ import {
   CALLOUT_STI,
   CALLOUT_TRACED_STORE,
 } from '../translate/kinds.ts';
-import { V_GS, V_GS_BASE, V_GS_LIMIT, V_GS_RIGHTS, V_HALTED, V_IF, V_SHADOW, V_SPILL0, V_SPILL1 } from '../vcpu.ts';
+import { V_GS, V_GS_BASE, V_GS_LIMIT, V_GS_RIGHTS, V_HALTED, V_SHADOW, V_SPILL0, V_SPILL1 } from '../vcpu.ts';
 import { DEVICES } from './devices.ts';
 import type { Handlers } from './handler.ts';
 import { SEGMENT_HANDLERS } from './segments.ts';
@@ -82,7 +82,7 @@ function indirect(m: Monitor): void {
   state[ECX] = v[V_SPILL1] as number;
   m.counts.add(COUNT.indirectMiss);
   m.pc = target;
-  if (v[V_IF] !== 0 && m.interruptWaits()) {
+  if (m.eventDue()) {
     dispatch(m);
     return;
   }
@@ -122,7 +122,7 @@ function instruction(m: Monitor, address: number, length: number): void {
   if (v[V_HALTED] !== 0) return;
   const { semantics } = decoded.instruction;
   if (m.pc === pc && !TRANSFERS_ALWAYS.has(semantics)) m.pc = next;
-  const due = (v[V_IF] !== 0 && m.interruptWaits()) || m.stale[0] !== 0 || v[V_SHADOW] !== 0;
+  const due = m.eventDue() || m.stale[0] !== 0 || v[V_SHADOW] !== 0;
   if (m.pc !== next || due || cache.generation !== generation || m.direct || DISPATCHED.has(semantics)) {
     dispatch(m);
     return;
@@ -194,7 +194,6 @@ function emulateCopy(m: Monitor, address: number, length: number, store: boolean
     dispatch(m);
     return;
   }
-  if (m.stale[0] !== 0 || cache.generation !== generation || (v[V_IF] !== 0 && m.interruptWaits()) || !done)
-    dispatch(m);
+  if (m.stale[0] !== 0 || cache.generation !== generation || m.eventDue() || !done) dispatch(m);
   else m.enterCache(address + length);
 }

@@ -5,7 +5,6 @@ import { DF } from '../../../isa/eflags.ts';
 import type { Decoded } from '../../../isa/instruction.ts';
 import type { Monitor } from '../monitor.ts';
 import { segmentBase } from '../operands.ts';
-import { V_IF } from '../vcpu.ts';
 import type { Handlers } from './handler.ts';
 
 const DEVICE = eventNumber('vmmDeviceModel');
@@ -78,6 +77,6 @@ export const DEVICES: Handlers = {
   outs: string(false),
   hlt: (m, _d, next) => {
     m.pc = next;
-    if (m.v[V_IF] === 0 || !m.interruptWaits()) m.halt(next);
+    if (!m.eventDue()) m.halt(next);
   },
 };

@@ -10,6 +10,7 @@ import {
   EVENT_SOFTWARE,
   EVENT_SOFTWARE_EXCEPTION,
   GS,
+  NMI_BLOCKED,
   RIGHTS_UNUSABLE,
   SS,
 } from '../../../core/state.ts';
@@ -114,11 +115,13 @@ function iret(m: Monitor, d: Decoded): void {
     checkKernelCode(m, cs);
     state[ESP] = m.register(4) + 3 * size;
     m.v[V_CS] = cs;
+    state[NMI_BLOCKED] = 0;
     m.setFlagsImage(image);
     m.pc = (size === 2 ? eip & 0xffff : eip) >>> 0;
     return;
   }
   returnToUser(m, size === 2 ? eip & 0xffff : eip, cs, pop(m, 3, size), pop(m, 4, size) & 0xffff);
+  state[NMI_BLOCKED] = 0;
   m.setFlagsImage(image);
 }
 
