@@ -425,7 +425,9 @@ export class CodeCache {
       if (emulated) return EMULATION_VIEW << VIEW_SHIFT;
       return (user | (shapeOf(mode, segment) === SHAPE_TRUNCATED ? VIEW_TRUNCATED : 0)) << VIEW_SHIFT;
     };
-    const checkedSegment = (segment: number): number => (shapeOf(mode, segment) === SHAPE_OTHER ? segment : -1);
+    // A code segment is never writable, so operands in CS are checked whatever its shape (SDM 3A 5.5.1).
+    const isOdd = (segment: number): boolean => segment === CS || shapeOf(mode, segment) === SHAPE_OTHER;
+    const checkedSegment = (segment: number): number => (isOdd(segment) ? segment : -1);
     const stackIsFlat = shapeOf(mode, SS) !== SHAPE_OTHER && modeStackIs32(mode);
 
     let reg = d.mod === -1 ? d.opcodeRegister : d.reg;

@@ -80,7 +80,7 @@ GROUP(double_faults, "double-faults")
 GROUP(priority, "priority")
 {
 	/* #UD before #GP of privilege; #NM before memory faults; #GP of a null segment before #PF; fetch before decode. */
-	static const u8 *code[12];
+	static const u8 *code[17];
 	code[0] = CODE("lock; hlt");
 	code[1] = CODE("lock; movl (%ebx), %eax");
 	code[2] = CODE("fldl (%ebx)");
@@ -93,6 +93,11 @@ GROUP(priority, "priority")
 	code[9] = CODE("insb");
 	code[10] = CODE("lds (%ebx), %eax");
 	code[11] = CODE("xaddl %eax, (%ebx)");
+	code[12] = CODE("lldt (%ebx)");
+	code[13] = CODE("lmsw (%ebx)");
+	code[14] = CODE("invlpg (%ebx)");
+	code[15] = CODE("popl (%ebx)");
+	code[16] = CODE("pushl (%ebx)");
 	static const struct {
 		const char *name, *want;
 	} CASES[] = {
@@ -108,6 +113,11 @@ GROUP(priority, "priority")
 		{"ins without permission to a page that is not there", "#GP(0)+0"},
 		{"lds of a page that is not there", "#PF(4)+0 cr2=480000"},
 		{"xadd of a page that is not there", "#PF(6)+0 cr2=480000"},
+		{"lldt cpl=3 of a page that is not there", "#GP(0)+0"},
+		{"lmsw cpl=3 of a page that is not there", "#GP(0)+0"},
+		{"invlpg cpl=3 of a page that is not there", "#GP(0)+0"},
+		{"pop to a page that is not there", "#PF(6)+0 cr2=480000"},
+		{"push of a page that is not there", "#PF(4)+0 cr2=480000"},
 	};
 	for (u32 i = 0; i < COUNT(CASES); i++) {
 		fresh();
@@ -124,6 +134,20 @@ GROUP(priority, "priority")
 		run(code[i]);
 		outcome();
 		check("3A 6.9 table 6-2", CASES[i].want, "%s", CASES[i].name);
+	}
+	/* In virtual-8086 mode #UD of these comes before the operand. */
+	static const u8 *undefined[4];
+	undefined[0] = CODE16("lldt (%bx)");
+	undefined[1] = CODE16("verr (%bx)");
+	undefined[2] = CODE16("lar (%bx), %ax");
+	undefined[3] = CODE16("sldt (%bx)");
+	static const char *const names[] = {"lldt", "verr", "lar", "sldt"};
+	for (u32 i = 0; i < COUNT(names); i++) {
+		fresh();
+		in.ebx = 0xffff;
+		run_v86(undefined[i], 0);
+		outcome();
+		check("3A 6.9 table 6-2, 20.2.2", "#UD+0", "%s beyond the limit in virtual-8086 mode", names[i]);
 	}
 	/* A trap of the previous instruction comes before a fault of the next. */
 	fresh();

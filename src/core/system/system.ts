@@ -30,6 +30,7 @@ import * as flags from './flags.ts';
 import { iret } from './iret.ts';
 import * as msr from './msr.ts';
 import * as ports from './ports.ts';
+import * as privilege from './privilege.ts';
 import * as probes from './probes.ts';
 import { sysenter, sysexit } from './sysenter.ts';
 import { redirectInterrupt } from './virtual-8086.ts';
@@ -201,6 +202,16 @@ export class System {
 
   pushfImage(size: number): number {
     return flags.pushfImage(this.#cpu, size);
+  }
+  requireRing0(): void {
+    privilege.requireRing0(this.#cpu.memory.state);
+  }
+  requireProtected(): void {
+    privilege.requireProtected(this.#cpu.memory.state);
+  }
+  requireProtectedRing0(): void {
+    this.requireProtected();
+    this.requireRing0();
   }
   requireFlagsTransfer(size: number): void {
     flags.requireFlagsTransfer(this.#cpu.memory.state, size);

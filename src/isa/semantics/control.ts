@@ -126,8 +126,12 @@ function tableLoad(name: string): Meaning {
 function tableStore(name: string): Meaning {
   return (b) => b.system(name, [b.linear(6, true), b.table()]);
 }
-function selectorLoad(name: string): Meaning {
-  return (b) => b.system(name, [b.readUnsigned(0)]);
+/** `check` raises what comes before the fault of a memory operand (SDM 3A 6.9). */
+function selectorLoad(name: string, check: 'requireRing0' | 'requireProtected' | 'requireProtectedRing0'): Meaning {
+  return (b) => {
+    b.systemEffect(check, []);
+    b.system(name, [b.readUnsigned(0)]);
+  };
 }
 function selectorStore(name: string): Meaning {
   return (b) => {
@@ -139,6 +143,7 @@ function selectorStore(name: string): Meaning {
 /** LAR / LSL: the procedure sets ZF; the destination changes only if it is set. */
 function probe(name: string): Meaning {
   return (b) => {
+    b.systemEffect('requireProtected', []);
     const selector = b.readUnsigned(1);
     const value = b.bind(b.systemCall(name, [selector]));
     b.when(b.condition(4), () => b.write(0, value));
@@ -234,17 +239,17 @@ export const control: Readonly<Record<string, Meaning>> = {
   lidt: tableLoad('lidt'),
   sgdt: tableStore('sgdt'),
   sidt: tableStore('sidt'),
-  lldt: selectorLoad('lldt'),
-  ltr: selectorLoad('ltr'),
+  lldt: selectorLoad('lldt', 'requireProtectedRing0'),
+  ltr: selectorLoad('ltr', 'requireProtectedRing0'),
   sldt: selectorStore('sldt'),
   str: selectorStore('str'),
   smsw: selectorStore('smsw'),
-  lmsw: selectorLoad('lmsw'),
+  lmsw: selectorLoad('lmsw', 'requireRing0'),
   clts: plain('clts'),
   lar: probe('lar'),
   lsl: probe('lsl'),
-  verr: selectorLoad('verr'),
-  verw: selectorLoad('verw'),
+  verr: selectorLoad('verr', 'requireProtected'),
+  verw: selectorLoad('verw', 'requireProtected'),
   readControl,
   writeControl,
   readDebug,
