@@ -3,7 +3,7 @@ import type { Profile } from '../profile.ts';
 import { AA06, AGNER, assumed, derived, GETPPID, published, TLB15 } from '../source.ts';
 import { ordinary } from './ordinary.ts';
 import { NETBURST_SIMD, simd } from './simd.ts';
-import { x87 } from './x87.ts';
+import { x87NetBurst } from './x87.ts';
 
 export const PENTIUM4_672: Profile = {
   name: 'pentium4-672',
@@ -18,7 +18,7 @@ export const PENTIUM4_672: Profile = {
   cpuid: { vendor: 'GenuineIntel', signature: 0xf4a, brand: 'Intel(R) Pentium(R) 4 CPU 3.80GHz' },
   instructions: {
     ...ordinary(),
-    ...x87(),
+    ...x87NetBurst(),
     ...simd(NETBURST_SIMD),
     mul: assumed(10, 'throughput of a 32-bit IMUL on this part, about; the same under every engine'),
     div: assumed(76, 'a 32-bit DIV on this part, about; the same under every engine'),
