@@ -35,7 +35,6 @@ export const RC = 0xc00;
 export const RC_NEAREST = 0;
 export const RC_DOWN = 0x400;
 export const RC_UP = 0x800;
-export const RC_CHOP = 0xc00;
 
 export const SIGN = 0x8000;
 export const MAX_EXPONENT = 0x7fff;
