@@ -26,17 +26,23 @@ function bootTrivisor({ definition, profile }, commandLine) {
   return guest.machine.consoleText();
 }
 
-/** All groups: in one boot if the machine comes through it, else a boot for each; groups named with '!' on their own. */
+/**
+ * All groups, in one boot; after one that stops the machine, the rest in the next. Groups named with '!' stop machines on
+ * purpose and have a boot each.
+ */
 export function runOnTrivisor(modules) {
   const groups = bootTrivisor(modules, 'run=list')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('end: '));
-  const alone = groups.filter((name) => name.startsWith('!'));
-  const together = bootTrivisor(modules, '');
-  const texts = /^end: /m.test(together)
-    ? [together]
-    : groups.filter((name) => !name.startsWith('!')).map((name) => bootTrivisor(modules, `run=${name}`));
-  return [...texts, ...alone.map((name) => bootTrivisor(modules, `run=${name}`))].join('\n');
+  const texts = groups.filter((name) => name.startsWith('!')).map((name) => bootTrivisor(modules, `run=${name}`));
+  let rest = groups.filter((name) => !name.startsWith('!'));
+  while (rest.length > 0) {
+    const text = bootTrivisor(modules, `run=${rest.join(',')}`);
+    texts.push(text);
+    if (/^end: /m.test(text)) break;
+    rest = rest.slice(rest.findLastIndex((name) => `\n${text}`.includes(`\n${name}/`)) + 1 || 1);
+  }
+  return texts.join('\n');
 }
 
 /** QEMU's version ('7.2'), or null if it is not installed. */

@@ -115,7 +115,7 @@ static void mask_interrupts(void)
 
 void main(const u32 *information)
 {
-	static char command_line[256];
+	static char command_line[1024];
 	const char *given = (information[0] & 4) != 0 ? (const char *)information[4] : "";
 	for (u32 i = 0; i < sizeof(command_line) - 1 && given[i] != 0; i++)
 		command_line[i] = given[i];
