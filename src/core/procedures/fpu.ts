@@ -185,6 +185,14 @@ export function fpuProcedures(cpu: Cpu) {
   }
   /** Stores words of OUT; a store of several cannot fault half-way. */
   function storeOut(linear: number, table: number, bytes: number): void {
+    if (bytes === 8) {
+      const entry = F[(table & ~STACK_ACCESS) + TABLE_ENTRIES + (linear >>> 12)];
+      if ((entry & 0xfff) + (linear & 0xfff) <= 4088) {
+        D.setInt32((linear + entry) | 0, W[convert.OUT], true);
+        D.setInt32((linear + entry + 4) | 0, W[convert.OUT + 1], true);
+        return;
+      }
+    }
     if (bytes > 4) mmu.checkWrite(linear, bytes, table);
     if (bytes === 2) mmu.store16(linear, W[convert.OUT], table);
     else store32(linear, W[convert.OUT], table);
