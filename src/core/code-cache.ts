@@ -225,7 +225,10 @@ export class CodeCache {
     const heat = (code[block + B_HEAT] as number) + 1;
     code[block + B_HEAT] = heat;
     if (heat !== this.hotSightings) return;
-    code[block + HEADER_WORDS] = this.handlers.compile(block, code[block + B_COUNT] as number);
+    const handler = this.handlers.compile(block, code[block + B_COUNT] as number);
+    // A marker alone has nothing to compile.
+    if (handler === code[block + HEADER_WORDS]) return;
+    code[block + HEADER_WORDS] = handler;
     code[block + B_FLAGS] = (code[block + B_FLAGS] as number) | COMPILED;
     this.compiled++;
   }

@@ -21,6 +21,7 @@ import type { VmxHooks } from '../vmx-hooks.ts';
 import { isNonRoot, requireRing0 } from './privilege.ts';
 
 const IA32_TSC = 0x10;
+const IA32_PLATFORM_ID = 0x17;
 const IA32_BIOS_SIGN_ID = 0x8b;
 const IA32_SYSENTER_CS = 0x174;
 const IA32_SYSENTER_ESP = 0x175;
@@ -57,6 +58,8 @@ export function rdmsr(cpu: Cpu): void {
     case IA32_MISC_ENABLE:
       setWord(state, MISC_ENABLE);
       return;
+    // Platform 0, with no microcode update loaded.
+    case IA32_PLATFORM_ID:
     case IA32_BIOS_SIGN_ID:
       setWord(state, 0);
       return;

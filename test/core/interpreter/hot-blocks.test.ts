@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { MachineAddress } from '../../../src/core/address.ts';
 import type { Cpu } from '../../../src/core/cpu.ts';
 import { STOP_MARKER } from '../../../src/core/signals.ts';
-import { EBP, EBX, ECX } from '../../../src/core/state.ts';
+import { EBP, EBX, ECX, MODE } from '../../../src/core/state.ts';
 import { CODE_AT, DATA_AT, flatCpu, visibleState } from '../../support/flat-cpu.ts';
 import { Random } from '../../support/random.ts';
 
@@ -117,6 +117,15 @@ describe('hot blocks', () => {
     expect(hot.code.compiled).toBeGreaterThan(0);
     expect(hot.memory.state[EBX]).toBe(0);
     expect(visibleState(hot)).toEqual(visibleState(run(code, Number.POSITIVE_INFINITY)));
+  });
+
+  it('leave a marker alone, so that its death takes no other marker along', () => {
+    const cpu = flatCpu();
+    cpu.code.hotSightings = 1;
+    cpu.memory.writeBytes(CODE_AT as MachineAddress, Uint8Array.from(MARKER));
+    cpu.code.sample(cpu.code.find(CODE_AT, CODE_AT, cpu.memory.state[MODE] as number));
+    cpu.memory.writeBytes(CODE_AT as MachineAddress, Uint8Array.from([0x90, ...MARKER]));
+    expect(cpu.run()).toBe(STOP_MARKER);
   });
 
   it('end where they overwrite their own next instruction', () => {
