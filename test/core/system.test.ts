@@ -201,7 +201,7 @@ describe('control registers', () => {
     ['NW without CD', 0, slot.CR0_PE | slot.CR0_NW],
     ['a reserved CR4 bit', 4, 1 << 20],
     ['VMXE without VMX', 4, slot.CR4_VMXE],
-    ['OSFXSR without SSE', 4, slot.CR4_OSFXSR],
+    ['OSXSAVE without XSAVE', 4, 0x40000],
   ])('%s is #GP(0)', (_, n, value) => {
     expect(faultOf(cpu, () => system.writeControl(n, value, 0))).toEqual(gp(0));
   });

@@ -5,7 +5,23 @@
  * The rules are SDM volume 1, 4.8.4 (rounding), 4.9.1 (exceptions and masked responses; tininess is detected after
  * rounding), 10.2.3 (DAZ, FTZ) and table 4-7 (NaN operands).
  */
-import { CHOP, DAZ, DE, DOWN, FTZ, IE, NEAREST, OE, PE, ROUNDING_SHIFT, UE, UNDERFLOW_MASK, UP, ZE } from './mxcsr.ts';
+import {
+  CHOP,
+  DAZ,
+  DE,
+  DOWN,
+  FTZ,
+  IE,
+  NEAREST,
+  OE,
+  OVERFLOW_MASK,
+  PE,
+  ROUNDING_SHIFT,
+  UE,
+  UNDERFLOW_MASK,
+  UP,
+  ZE,
+} from './mxcsr.ts';
 
 export interface Format {
   /** Bits of the fraction. */
@@ -121,6 +137,7 @@ function round(negative: boolean, significand: bigint, exponent: number, format:
   }
   if (top > format.bias) {
     // Unmasked, an overflow is inexact only if its result with unlimited exponents is; masked, it always is.
+    if ((mxcsr & OVERFLOW_MASK) === 0) return deliver(sign, OE | inexact);
     const toInfinity = mode === NEAREST || mode === (negative ? DOWN : UP);
     return deliver(toInfinity ? infinity(negative, format) : infinity(negative, format) - 1n, OE | PE);
   }

@@ -9,6 +9,7 @@ export const FLAGS = 0x3f;
 /** Denormal operands count as zeros. */
 export const DAZ = 0x40;
 export const MASK_SHIFT = 7;
+export const OVERFLOW_MASK: number = OE << MASK_SHIFT;
 export const UNDERFLOW_MASK: number = UE << MASK_SHIFT;
 export const PRECISION_MASK: number = PE << MASK_SHIFT;
 export const ROUNDING_SHIFT = 13;

@@ -190,11 +190,8 @@ export function simdProcedures(cpu: Cpu) {
       store(from, 4, linear, table);
     },
     simdStore8: (from: number, linear: number, table: number): void => store(from, 2, linear, table),
-    /** Stores the bytes whose mask byte has its sign set. An empty mask touches no memory (SDM volume 2, MASKMOVDQU: may). */
+    /** Stores the bytes whose mask byte has its sign set; faults as a store of all would (SDM volume 2, MASKMOVDQU: may). */
     maskMove(from: number, mask: number, words: number, linear: number, table: number): void {
-      let any = 0;
-      for (let i = 0; i < words; i++) any |= S[mask + i] & 0x80808080;
-      if (any === 0) return;
       mmu.checkWrite(linear, 4 * words, table);
       for (let i = 0; i < 4 * words; i++) {
         const shift = 8 * (i & 3);

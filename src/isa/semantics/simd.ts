@@ -222,12 +222,12 @@ const pinsrw: Meaning = (b) => {
   if (words === MMX_WORDS) writeMmx(b, d);
   b.apply('pinsrw', d, value, b.immediate(), b.constant(words));
 };
-/** The memory operand is DS:(E)DI, whose bytes the mask selects. */
+/** The memory operand is DS:(E)DI, whose bytes the mask selects. A page fault does not undo the change to MMX. */
 const maskMove: Meaning = (b) => {
   const words = ready(b, 0);
-  const bytes = widthOf(words);
-  b.perform('maskMove', b.vector(0), b.vector(1), b.constant(words), b.operandLinear(bytes, true), b.operandTable());
+  const linear = b.operandLinear(widthOf(words), true);
   if (words === MMX_WORDS) useMmx(b);
+  b.perform('maskMove', b.vector(0), b.vector(1), b.constant(words), linear, b.operandTable());
 };
 
 /** Lanes of a floating-point operand by its bytes: 16 packed, 4 or 8 scalar. */
@@ -288,24 +288,28 @@ function convertToInteger(procedure: string, bytes: number, truncate: number): M
     b.write(0, b.bind(b.call(procedure, s, b.constant(truncate))), 4);
   };
 }
-/** From an MMX register, which makes MMX of the x87 state; CVTPI2PD from memory does not touch it (SDM volume 2, CVTPI2PD). */
-function convertFromMmx(procedure: string, always: boolean): Meaning {
+/**
+ * From an MMX register, which makes MMX of the x87 state. From memory it is left alone: SDM volume 2 says so of CVTPI2PD only,
+ * but processors do the same for CVTPI2PS.
+ */
+function convertFromMmx(procedure: string): Meaning {
   return (b) => {
-    const uses = always || !b.isMemory(1);
+    const uses = !b.isMemory(1);
     sse(b);
     if (uses) mmx(b);
     const s = source(b, 1, 8);
-    b.perform(procedure, b.vector(0), s);
     if (uses) useMmx(b);
+    b.perform(procedure, b.vector(0), s);
   };
 }
-/** To an MMX register: the exceptions of the conversion come before the change to MMX. */
+/** To an MMX register. Processors turn to MMX before the conversion, whose exception does not undo it. */
 function convertToMmx(procedure: string, bytes: number, truncate: number): Meaning {
   return (b) => {
     sse(b);
     mmx(b);
     const s = source(b, 1, bytes);
     const d = b.vector(0);
+    useMmx(b);
     b.perform(procedure, d, s, b.constant(truncate));
     writeMmx(b, d);
   };
@@ -404,8 +408,8 @@ export const simd: Readonly<Record<string, Meaning>> = {
   comiss: compareFlags(false, 0),
   comisd: compareFlags(true, 0),
 
-  cvtpi2ps: convertFromMmx('cvtpi2ps', true),
-  cvtpi2pd: convertFromMmx('cvtpi2pd', false),
+  cvtpi2ps: convertFromMmx('cvtpi2ps'),
+  cvtpi2pd: convertFromMmx('cvtpi2pd'),
   cvtsi2ss: convertInteger('cvtsi2ss'),
   cvtsi2sd: convertInteger('cvtsi2sd'),
   cvtss2si: convertToInteger('simdIntegerOfSingle', 4, 0),
