@@ -69,8 +69,8 @@ export const CR0_FIXED0 = 0x80000021 | 0;
 export const CR0_FIXED1 = -1;
 /** VMXE (SDM 3D A.8). */
 export const CR4_FIXED0 = 0x2000;
-/** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR VMXE: what CPUID reports. */
-export const CR4_FIXED1 = 0x23ff;
+/** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT VMXE: what CPUID reports. */
+export const CR4_FIXED1 = 0x27ff;
 
 /** EPTP and EPT entries: WB and UC, four levels, 2 MB and 1 GB pages; INVEPT single and all; INVVPID all four. */
 const EPT_CAP_LOW = (1 << 6) | (1 << 8) | (1 << 14) | (1 << 16) | (1 << 17) | (1 << 20) | (1 << 25) | (1 << 26);

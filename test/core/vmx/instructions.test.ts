@@ -97,6 +97,18 @@ describe('[vtx:vmxon] VMXON and VMXOFF', () => {
     execute('vmxoff');
     expect(machine.S[slot.VMX_MODE]).toBe(0);
   });
+  test('IA32_VMX_CR4_FIXED1 has every bit of CR4 that exists (SDM 3D A.8)', () => {
+    const { cpu, S } = machine;
+    S[slot.ECX] = 0x489;
+    cpu.system.rdmsr();
+    const reported = S[slot.EAX] as number;
+    S[slot.VMX_MODE] = 0;
+    S[slot.CR0] = slot.CR0_PE;
+    let existing = 0;
+    for (let bit = 0; bit < 32; bit++)
+      if (faultOf(cpu, () => cpu.system.writeControl(4, 1 << bit, 0)) === null) existing |= 1 << bit;
+    expect(reported).toBe(existing);
+  });
   test('CR0.NE and CR4.VMXE stay set in VMX operation: #GP(0)', () => {
     const { cpu, S } = machine;
     expect(faultOf(cpu, () => cpu.system.writeControl(0, (S[slot.CR0] as number) & ~slot.CR0_NE, 0))).toEqual({
