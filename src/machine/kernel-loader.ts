@@ -1,4 +1,5 @@
 /** Loads a guest's kernel by the boot protocol that its image speaks: Linux's, if it has Linux's header, or multiboot. */
+import type { Profile } from '../cost/profile.ts';
 import type { BootState } from './boot-state.ts';
 import { ImageError } from './elf.ts';
 import { isLinux, loadLinux } from './linux-loader.ts';
@@ -9,6 +10,8 @@ export interface KernelFiles {
   /** An initial RAM disk, for Linux. */
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
+  /** The processor's CPUID signature goes into the firmware tables. */
+  readonly profile: Profile;
   /** Guest RAM in bytes. */
   readonly ramBytes: number;
 }

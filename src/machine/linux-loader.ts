@@ -1,11 +1,12 @@
 /**
  * Loads a Linux kernel as a 32-bit boot loader does (Linux, Documentation/arch/x86/boot.rst, "32-bit boot protocol"): the
  * protected-mode part of a bzImage at its preferred address, the initial RAM disk as high as it may lie, and in low
- * memory the boot parameters ("zero page") with setup header and memory map, the command line and a GDT. The 16-bit
- * setup code is not run.
+ * memory the boot parameters ("zero page") with setup header and memory map, the command line and a GDT; in the BIOS area the
+ * firmware's tables. The 16-bit setup code is not run.
  */
 import type { BootState } from './boot-state.ts';
 import { ImageError } from './elf.ts';
+import { firmwareTables } from './firmware/firmware.ts';
 import type { KernelFiles } from './kernel-loader.ts';
 import { BIOS_AREA, HIGH_MEMORY, LOW_MEMORY_END } from './memory-map.ts';
 import type { PhysicalWriter } from './multiboot.ts';
@@ -90,6 +91,7 @@ export function loadLinux(files: KernelFiles, ram: PhysicalWriter): BootState {
   ram.writeBytes(PARAMETERS, parameters(header, load, disk, initrd?.length ?? 0, ramBytes));
   ram.writeBytes(COMMAND_LINE, new TextEncoder().encode(`${commandLine}\0`));
   ram.writeBytes(GDT, descriptors());
+  for (const { address, bytes } of firmwareTables(files.profile.cpuid.signature)) ram.writeBytes(address, bytes);
   return {
     entry: load,
     registers: { esi: PARAMETERS },

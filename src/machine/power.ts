@@ -27,6 +27,8 @@ const PM_PORTS = 12;
 export const SCI_IRQ = 9;
 
 const TIMER_STATUS = 0x01;
+/** The enable register's bits: timer, global lock, buttons and real-time clock, of which only the timer has an event. */
+const ENABLES = 0x0721;
 const SCI_ENABLE = 0x01;
 /** Control register, high byte: sleep type in bits 4:2, sleep enable. */
 const SLEEP_TYPE = 0x1c;
@@ -85,7 +87,9 @@ export class Power implements BytePortDevice {
       case 0:
         return this.#hasTurned() ? TIMER_STATUS : 0;
       case 2:
-        return this.#enabled;
+        return this.#enabled & 0xff;
+      case 3:
+        return this.#enabled >>> 8;
       case 4:
         return SCI_ENABLE;
       case 5:
@@ -115,7 +119,10 @@ export class Power implements BytePortDevice {
         if ((value & TIMER_STATUS) !== 0) this.#cleared = this.#halfTurns();
         break;
       case 2:
-        this.#enabled = value & TIMER_STATUS;
+        this.#enabled = ((this.#enabled & 0xff00) | value) & ENABLES;
+        break;
+      case 3:
+        this.#enabled = ((this.#enabled & 0xff) | (value << 8)) & ENABLES;
         break;
       case 5:
         this.#control = value & SLEEP_TYPE;
@@ -158,9 +165,10 @@ export class Power implements BytePortDevice {
 
   /** Drives the SCI, a level, and plans the carry that would raise it. */
   #update(): void {
-    const isRaised = this.#enabled !== 0 && this.#hasTurned();
+    const isEnabled = (this.#enabled & TIMER_STATUS) !== 0;
+    const isRaised = isEnabled && this.#hasTurned();
     this.#setLine(isRaised);
-    if (this.#enabled === 0 || isRaised) this.#events.cancel(this.#source);
+    if (!isEnabled || isRaised) this.#events.cancel(this.#source);
     else this.#events.schedule(this.#source, this.#clock.cyclesAt((this.#halfTurns() + 1) * TIMER_HALF));
   }
 }

@@ -1,6 +1,7 @@
 /** The Linux loader against the kernel's boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst). */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_PROFILE } from '../../src/cost/profiles/index.ts';
 import { ImageError } from '../../src/machine/elf.ts';
 import { loadKernel } from '../../src/machine/kernel-loader.ts';
 import { type HeaderFields, tinyLinux } from '../support/tiny-linux.ts';
@@ -14,7 +15,13 @@ function load(
   const { ramBytes = 32 * MB, commandLine = '' } = options;
   const ram = new Uint8Array(ramBytes);
   const image = tinyLinux(fields);
-  const files = { image, commandLine, ramBytes, ...(options.initrd === undefined ? {} : { initrd: options.initrd }) };
+  const files = {
+    image,
+    commandLine,
+    ramBytes,
+    profile: DEFAULT_PROFILE,
+    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+  };
   const boot = loadKernel(files, { writeBytes: (at, data) => ram.set(data, at) });
   const parameters = new DataView(ram.buffer, boot.registers.esi);
   return { ram, image, boot, word: (offset: number): number => parameters.getUint32(offset, true), parameters };
@@ -91,7 +98,7 @@ it('puts the RAM disk, whole and page-aligned, as high as the kernel allows and 
       const initrd = new Uint8Array(bytes);
       const places: number[] = [];
       loadKernel(
-        { image, commandLine: '', ramBytes: 32 * MB, initrd },
+        { image, commandLine: '', ramBytes: 32 * MB, profile: DEFAULT_PROFILE, initrd },
         { writeBytes: (at, data) => data === initrd && places.push(at) },
       );
       expect(places).toHaveLength(1);
@@ -107,7 +114,10 @@ it('puts the RAM disk, whole and page-aligned, as high as the kernel allows and 
 describe('refusals, each in one sentence', () => {
   const refuse = (files: Partial<Parameters<typeof loadKernel>[0]>): string => {
     try {
-      loadKernel({ image: tinyLinux(), commandLine: '', ramBytes: 32 * MB, ...files }, { writeBytes: () => {} });
+      loadKernel(
+        { image: tinyLinux(), commandLine: '', ramBytes: 32 * MB, profile: DEFAULT_PROFILE, ...files },
+        { writeBytes: () => {} },
+      );
     } catch (error) {
       expect(error).toBeInstanceOf(ImageError);
       return (error as Error).message;
@@ -157,7 +167,13 @@ describe('refusals, each in one sentence', () => {
         const image = tinyLinux();
         for (const [at, value] of changes) image[at] = value;
         const ram = new Uint8Array(8 * MB);
-        const files = { image, commandLine: '', ramBytes: ram.length, initrd: new Uint8Array(4096) };
+        const files = {
+          image,
+          commandLine: '',
+          ramBytes: ram.length,
+          profile: DEFAULT_PROFILE,
+          initrd: new Uint8Array(4096),
+        };
         try {
           // A write outside RAM throws RangeError, which is no ImageError.
           loadKernel(files, { writeBytes: (at, data) => ram.set(data, at) });

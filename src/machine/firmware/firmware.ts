@@ -4,7 +4,7 @@
  */
 import { BIOS_AREA, HIGH_MEMORY } from '../memory-map.ts';
 import { dsdt, facs, fadt, madt, rsdp, rsdt } from './acpi-tables.ts';
-import { mpConfigurationTable, mpFloatingPointer, type ProcessorIdentity } from './mp-table.ts';
+import { mpConfigurationTable, mpFloatingPointer } from './mp-table.ts';
 
 export interface FirmwareBlock {
   /** Guest-physical. */
@@ -12,8 +12,8 @@ export interface FirmwareBlock {
   readonly bytes: Uint8Array;
 }
 
-/** All tables, with their places. A kernel that is to find no ACPI gets those without 'acpi'. */
-export function firmwareTables(processor: ProcessorIdentity, kinds: readonly ('mp' | 'acpi')[]): FirmwareBlock[] {
+/** The tables with their places. `signature`: CPUID leaf 1, EAX. */
+export function firmwareTables(signature: number): FirmwareBlock[] {
   const blocks: FirmwareBlock[] = [];
   let next = BIOS_AREA;
   // 64 bytes is the widest alignment that any of them asks for.
@@ -24,10 +24,8 @@ export function firmwareTables(processor: ProcessorIdentity, kinds: readonly ('m
     if (next > HIGH_MEMORY) throw new Error('The firmware tables do not fit into the BIOS area.');
     return address;
   };
-  if (kinds.includes('mp')) place(mpFloatingPointer(place(mpConfigurationTable(processor))));
-  if (kinds.includes('acpi')) {
-    const fixed = place(fadt(place(facs()), place(dsdt())));
-    place(rsdp(place(rsdt([fixed, place(madt())]))));
-  }
+  place(mpFloatingPointer(place(mpConfigurationTable(signature))));
+  const fixed = place(fadt(place(facs()), place(dsdt())));
+  place(rsdp(place(rsdt([fixed, place(madt())]))));
   return blocks;
 }

@@ -25,6 +25,8 @@ const LOCAL_INTERRUPT = 4;
 
 /** Processor enabled, bootstrap processor (4.3.1). */
 const ENABLED_BOOTSTRAP = 3;
+/** Of the feature flags the specification names four (table 4-6): FPU, CMPXCHG8B, APIC; no machine check. */
+const FEATURES = (1 << 0) | (1 << 8) | (1 << 9);
 const IO_APIC_ENABLED = 1;
 /** Interrupt types (table 4-9). */
 const VECTORED = 0;
@@ -36,24 +38,18 @@ const HEADER_BYTES = 44;
 const HEADER_CHECKSUM = 7;
 const POINTER_CHECKSUM = 10;
 
-export interface ProcessorIdentity {
-  /** CPUID leaf 1, EAX and EDX. */
-  readonly signature: number;
-  readonly features: number;
-}
-
 /** The floating pointer structure; it must lie on a 16-byte boundary in the BIOS area. `table`: physical address. */
 export function mpFloatingPointer(table: number): Uint8Array {
   return new TableBytes().text('_MP_', 4).u32(table).u8(1, SPECIFICATION, 0).zeros(5).finish(POINTER_CHECKSUM);
 }
 
-/** The configuration table; position-independent. */
-export function mpConfigurationTable(processor: ProcessorIdentity): Uint8Array {
+/** The configuration table; position-independent. `signature`: CPUID leaf 1, EAX. */
+export function mpConfigurationTable(signature: number): Uint8Array {
   const entries: TableBytes[] = [
     new TableBytes()
       .u8(PROCESSOR, PROCESSOR_APIC_ID, LOCAL_APIC_VERSION, ENABLED_BOOTSTRAP)
-      .u32(processor.signature & 0xfff)
-      .u32(processor.features)
+      .u32(signature & 0xfff)
+      .u32(FEATURES)
       .zeros(8),
     new TableBytes().u8(BUS, ISA_BUS_ID).text('ISA', 6),
     new TableBytes().u8(IO_APIC, IO_APIC_ID, IO_APIC_VERSION, IO_APIC_ENABLED).u32(IO_APIC_BASE),
