@@ -18,6 +18,7 @@ import {
   SS_FAULT,
   TS,
   UD,
+  XM,
 } from '../../core/signals.ts';
 import {
   BASE,
@@ -50,7 +51,10 @@ const INTERRUPT_GATE = 0x0e;
 const TRAP_GATE = 0x0f;
 
 /** Exceptions that push RF set (SDM 3B 17.3.1.1): bits by vector. */
-const FAULTS = [DE, BR, UD, NM, TS, NP, SS_FAULT, GP, PAGE_FAULT, MF, AC_FAULT].reduce((set, v) => set | (1 << v), 0);
+const FAULTS = [DE, BR, UD, NM, TS, NP, SS_FAULT, GP, PAGE_FAULT, MF, AC_FAULT, XM].reduce(
+  (set, v) => set | (1 << v),
+  0,
+);
 const CONTRIBUTORY: ReadonlySet<number> = new Set([DE, TS, NP, SS_FAULT, GP]);
 
 /** An exception during delivery of `first` (SDM 3A table 6-5): the vector that the guest sees, or -1 for shutdown. */
