@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as slot from '../../../src/core/state.ts';
 import { FIELD as F } from '../../../src/core/vmx/fields.ts';
 import { EXIT } from '../../../src/core/vmx/reasons.ts';
-import { VMCS_POINTER } from '../../../src/core/vmx/state.ts';
+import { VMCS_POINTER, VMM_ATTACHED } from '../../../src/core/vmx/state.ts';
 import { NEHALEM } from '../../../src/cost/profiles/nehalem.ts';
 import { SANDY_BRIDGE } from '../../../src/cost/profiles/sandy-bridge.ts';
 import {
@@ -322,6 +322,51 @@ describe('[vtx:pin] [vtx:interrupt-window] interrupts', () => {
     use(unrestricted);
     runGuest(m, [0x66, 0xb8, 16, 0, 0x8e, 0xd0, ...CPUID]);
     expect(m.read(F.guestInterruptibility)).toBe(2);
+  });
+});
+
+describe('[vtx:pin] NMIs of a hypervisor in the machine (SDM 3C 24.6.1, 27.5.5)', () => {
+  const PIN_NMI = 1 << 3;
+  const NMI_INFO = VALID | (2 << 8) | 2;
+  const BLOCKED = 8;
+  beforeEach(() => {
+    S[VMM_ATTACHED] = 0;
+    S[slot.NMI_PENDING] = 0;
+    S[slot.NMI_BLOCKED] = 0;
+    put(HOST_CODE, 0xf4);
+    put(HANDLER, ...CPUID);
+  });
+
+  test('with NMI exiting it exits; the host is in blocking by NMI, the guest is not', () => {
+    set(F.pinControls, PIN_NMI);
+    S[slot.NMI_PENDING] = 1;
+    expect(runGuest(m, CPUID)).toBe(EXIT.exception);
+    expect([m.read(F.exitInterruptionInfo), m.read(F.guestRip), qualification()]).toEqual([NMI_INFO, GUEST_CODE, 0]);
+    expect([S[slot.NMI_PENDING], S[slot.NMI_BLOCKED], m.read(F.guestInterruptibility)]).toEqual([0, 1, 0]);
+  });
+  test('without it the guest takes the NMI through its IDT, whatever the exception bitmap says', () => {
+    m.write(F.exceptionBitmap, -1);
+    S[slot.NMI_PENDING] = 1;
+    expect(runGuest(m, [0x90])).toBe(EXIT.cpuid);
+    expect([m.read(F.guestRip), m.read(F.guestInterruptibility)]).toEqual([HANDLER, BLOCKED]);
+  });
+  test('a guest that is in blocking by NMI gets it after its IRET', () => {
+    set(F.pinControls, PIN_NMI);
+    set(F.guestInterruptibility, BLOCKED);
+    const stack = GUEST_STACK - 12;
+    m.write(F.guestRsp, stack);
+    for (const [index, value] of [GUEST_CODE + 8, 8, 2].entries()) {
+      m.cpu.memory.write32((stack + 4 * index) as never, value);
+    }
+    S[slot.NMI_PENDING] = 1;
+    put(GUEST_CODE + 8, ...CPUID);
+    expect(runGuest(m, [0x90, 0xcf])).toBe(EXIT.exception);
+    expect([m.read(F.exitInterruptionInfo), m.read(F.guestRip)]).toEqual([NMI_INFO, GUEST_CODE + 8]);
+  });
+  test('an injected NMI blocks the next one', () => {
+    m.write(F.entryInterruptionInfo, NMI_INFO);
+    expect(runGuest(m, [0x90])).toBe(EXIT.cpuid);
+    expect([m.read(F.guestRip), m.read(F.guestInterruptibility)]).toEqual([HANDLER, BLOCKED]);
   });
 });
 
