@@ -49,16 +49,7 @@ function runTests(files) {
     const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
     const run = spawnSync(
       process.execPath,
-      [
-        vitest,
-        'run',
-        '--project',
-        'model',
-        '--reporter=json',
-        `--outputFile=${output}`,
-        '--testTimeout=3600000',
-        ...files,
-      ],
+      [vitest, 'run', '--reporter=json', `--outputFile=${output}`, '--testTimeout=3600000', ...files],
       {
         cwd: ROOT,
         encoding: 'utf8',
