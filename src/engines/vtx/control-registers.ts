@@ -14,7 +14,9 @@ import {
   CR4_PCE,
   CR4_PGE,
   CR4_PSE,
+  CR4_PVI,
   CR4_TSD,
+  CR4_VME,
   EFER,
 } from '../../core/state.ts';
 import { PROC_CR3_LOAD, PROC_CR3_STORE } from '../../core/vmx/controls.ts';
@@ -28,7 +30,8 @@ const TLB_FLUSH = eventNumber('tlbFlush');
 const TOUCH = eventNumber('vmmTouch');
 /** Bits that CPUID admits to the guest. */
 const CR0_ALLOWED = 0xe005003f | 0;
-const CR4_ALLOWED = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+const CR4_ALLOWED =
+  CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /** The guest's whole CR0: its own bits from the VMCS, the VMM's from the shadow. */
 function guestCr0(vmm: Vmm): number {

@@ -121,7 +121,10 @@ const popf: Meaning = (b) => {
 };
 
 function tableLoad(name: string): Meaning {
-  return (b) => b.system(name, [b.linear(6, false), b.table(), b.constant(b.operandSize)]);
+  return (b) => {
+    b.systemEffect('requireRing0', []);
+    b.system(name, [b.linear(6, false), b.table(), b.constant(b.operandSize)]);
+  };
 }
 function tableStore(name: string): Meaning {
   return (b) => b.system(name, [b.linear(6, true), b.table()]);
