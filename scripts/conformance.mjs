@@ -21,7 +21,7 @@ const PROOFS = [
   { name: 'Decoder, against iced-x86', tests: ['test/isa/decode-iced.test.ts', 'test/isa/flags-iced.test.ts'] },
   {
     name: 'User-mode instructions, against a real processor',
-    tests: ['test/core/vectors.test.ts', 'test/core/fpu', 'test/core/simd'],
+    tests: ['test/core/vectors.test.ts', 'test/core/fpu', 'test/core/simd', 'test/core/modes/segments'],
   },
   {
     name: "System behaviour, against the SDM's outcomes and QEMU",
@@ -29,7 +29,7 @@ const PROOFS = [
   },
   {
     name: 'Random page tables and descriptors, against plain references of the SDM',
-    tests: ['test/core/paging', 'test/core/segmentation'],
+    tests: ['test/core/paging', 'test/core/segmentation', 'test/core/modes/transfers'],
   },
 ];
 const LINUX = { name: 'Linux, unmodified, to a shell; two boots the same', tests: ['test/whole/linux.test.ts'] };

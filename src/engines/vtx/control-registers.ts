@@ -24,7 +24,7 @@ import { FIELD } from '../../core/vmx/fields.ts';
 import { eventNumber } from '../../cost/event.ts';
 import { IDENTITY_FRAME } from './ept-tables.ts';
 import { cr0Mask, cr4Mask, GUEST_VPID, realCr0, realCr4 } from './setup.ts';
-import { V_CR0, V_CR3, V_CR4, V_PROC, V_WINDOW, type Vmm } from './vmm.ts';
+import { GuestKilled, V_CR0, V_CR3, V_CR4, V_PROC, V_WINDOW, type Vmm } from './vmm.ts';
 
 const TLB_FLUSH = eventNumber('tlbFlush');
 const TOUCH = eventNumber('vmmTouch');
@@ -72,6 +72,9 @@ function setCr0(vmm: Vmm, written: number): boolean {
   const old = vcpu[V_CR0] as number;
   if ((value & CR0_PG) !== 0 && (value & CR0_PE) === 0) return false;
   if ((value & CR0_NW) !== 0 && (value & CR0_CD) === 0) return false;
+  if ((value & CR0_PE) === 0 && !vmm.features.unrestricted) {
+    throw new GuestKilled('The guest switches to real-address mode, which this VMM has only on an unrestricted guest.');
+  }
   const cr4 = guestCr4(vmm);
   if (vmm.shadow !== null) {
     if (!switchShadow(vmm, vcpu[V_CR3] as number, value, cr4)) return false;

@@ -21,7 +21,9 @@ import {
   CR4_PCE,
   CR4_PGE,
   CR4_PSE,
+  CR4_PVI,
   CR4_TSD,
+  CR4_VME,
   CR4_VMXE,
 } from '../../core/state.ts';
 import { REVISION } from '../../core/vmx/capabilities.ts';
@@ -54,7 +56,7 @@ const PAGE_FAULT_BIT = 1 << 14;
 
 /** CR0 and CR4 bits that the guest owns whatever the paging: nothing the VMM does depends on them. */
 const CR0_GUEST = CR0_TS | CR0_MP | CR0_EM | CR0_AM | CR0_ET;
-const CR4_GUEST = CR4_TSD | CR4_DE | CR4_PCE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+const CR4_GUEST = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PCE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /** Bits that the VMM owns (the CR0 and CR4 masks), by how guest memory is virtualized. */
 export function cr0Mask(vmm: Vmm): number {
