@@ -1,5 +1,5 @@
 /**
- * Records what the processor of this machine does with every MMX, SSE and SSE2 instruction form, as the oracle of
+ * Records what the processor of this machine does with every MMX, SSE, SSE2 and SSE3 instruction form, as the oracle of
  * test/core/simd/vectors.test.ts: test/vectors/user-simd.bin.br and user-simd.json. Needs gcc for 32-bit code.
  *
  *   npm run build && node scripts/oracle-vectors-simd.mjs [states per form] [seed] [folder]

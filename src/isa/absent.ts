@@ -8,11 +8,7 @@ export interface AbsentInstructions {
 }
 
 export const ABSENT_INSTRUCTIONS: readonly AbsentInstructions[] = [
-  { name: 'FISTTP (SSE3), FRSTPM (80287)', opcodes: ['db /1', 'dd /1', 'df /1', 'db /4'] },
-  {
-    name: 'SSE3',
-    opcodes: ['f2 0f 12', 'f3 0f 12', 'f3 0f 16', '66 0f 7c-7d', 'f2 0f 7c-7d', '66 0f d0', 'f2 0f d0', 'f2 0f f0'],
-  },
+  { name: 'FRSTPM (80287)', opcodes: ['db /4'] },
   { name: 'SSSE3, SSE4', opcodes: ['0f 38', '0f 3a'] },
   { name: 'AMD SSE4a', opcodes: ['66 0f 78', 'f2 0f 78-79', '66 0f 79', 'f2 0f 2b', 'f3 0f 2b'] },
   { name: 'AVX, AVX2, AVX-512, FMA, BMI (VEX, EVEX and XOP prefixes)', opcodes: ['c4', 'c5', '62', '8f /1-/7'] },

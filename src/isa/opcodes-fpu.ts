@@ -82,6 +82,7 @@ export const FPU_OPCODES: readonly OpcodeRow[] = [
   ['da e9', 'fucompp'],
 
   ['db /0', 'fild=fildWord', 'Md'],
+  ['db /1', 'fisttp=fisttp32', 'Md'],
   ['db /2', 'fist=fist32', 'Md'],
   ['db /3', 'fistp=fistp32', 'Md'],
   ['db /5', 'fld=fldExtended', 'Mt'],
@@ -102,6 +103,7 @@ export const FPU_OPCODES: readonly OpcodeRow[] = [
   ['dc d8-df', 'fcomp', 'ST', 'STi'],
 
   ['dd /0', 'fld=fldDouble', 'Mq'],
+  ['dd /1', 'fisttp=fisttp64', 'Mq'],
   ['dd /2', 'fst=fstDouble', 'Mq'],
   ['dd /3', 'fstp=fstpDouble', 'Mq'],
   ['dd /4', 'frstor', 'Mf'],
@@ -118,6 +120,7 @@ export const FPU_OPCODES: readonly OpcodeRow[] = [
   ['de d9', 'fcompp'],
 
   ['df /0', 'fild=fildWord', 'Mw'],
+  ['df /1', 'fisttp=fisttp16', 'Mw'],
   ['df /2', 'fist=fist16', 'Mw'],
   ['df /3', 'fistp=fistp16', 'Mw'],
   ['df /4', 'fbld', 'Mt'],

@@ -1,4 +1,4 @@
-/** The MMX, SSE and SSE2 opcode forms (SDM volume 2D, table A-3). CLFLUSH, the fences and PAUSE are in `opcodes.ts`. */
+/** The MMX, SSE, SSE2 and SSE3 opcode forms (SDM volume 2D, table A-3). CLFLUSH, the fences and PAUSE are in `opcodes.ts`. */
 import type { OpcodeRow } from './opcodes.ts';
 
 /** Operations on packed integers that have an MMX form (no prefix) and an XMM form (66), by opcode. */
@@ -210,6 +210,18 @@ export const SIMD_OPCODES: readonly OpcodeRow[] = [
   ['66 0f e6', 'cvttpd2dq', 'Vdq', 'Wdq'],
   ['f3 0f e6', 'cvtdq2pd', 'Vdq', 'Wq'],
   ['f2 0f e6', 'cvtpd2dq', 'Vdq', 'Wdq'],
+
+  // SSE3
+  ['f2 0f 12', 'movddup', 'Vdq', 'Wq'],
+  ['f3 0f 12', 'movsldup', 'Vdq', 'Wdq'],
+  ['f3 0f 16', 'movshdup', 'Vdq', 'Wdq'],
+  ['66 0f 7c', 'haddpd', 'Vdq', 'Wdq'],
+  ['f2 0f 7c', 'haddps', 'Vdq', 'Wdq'],
+  ['66 0f 7d', 'hsubpd', 'Vdq', 'Wdq'],
+  ['f2 0f 7d', 'hsubps', 'Vdq', 'Wdq'],
+  ['66 0f d0', 'addsubpd', 'Vdq', 'Wdq'],
+  ['f2 0f d0', 'addsubps', 'Vdq', 'Wdq'],
+  ['f2 0f f0', 'lddqu=moveUnalignedLoad', 'Vdq', 'Mdq'],
 
   ['np 0f ae /2', 'ldmxcsr', 'Md'],
   ['np 0f ae /3', 'stmxcsr', 'Md'],

@@ -39,6 +39,7 @@ export const FPU_PROPERTIES: Readonly<Record<string, Properties>> = {
   ...same(['fstRegister', 'fstpRegister', 'fstpnce'], move),
   ...same(['fstSingle', 'fstpSingle', 'fstDouble', 'fstpDouble', 'fstpExtended'], store),
   ...same(['fist16', 'fistp16', 'fist32', 'fistp32', 'fistp64'], store),
+  ...same(['fisttp16', 'fisttp32', 'fisttp64'], store),
   ...same(['fbld', 'fbstp'], decimal),
   fcmovb: conditional(CF),
   fcmovnb: conditional(CF),

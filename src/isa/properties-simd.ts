@@ -1,4 +1,4 @@
-/** What the MMX, SSE and SSE2 instructions of one meaning have in common (see `properties.ts`). */
+/** What the MMX and SSE instructions of one meaning have in common (see `properties.ts`). */
 import type { CostClass } from './cost-class.ts';
 import { AF, CF, OF, PF, SF, ZF } from './eflags.ts';
 import type { Properties } from './properties.ts';
@@ -21,11 +21,11 @@ const MEANINGS_OF: Readonly<Partial<Record<CostClass, string>>> = {
     'psradImmediate psllwImmediate pslldImmediate psllqImmediate psrldq pslldq',
   simdShuffle:
     'packsswb packuswb packssdw punpckhbw punpckhwd punpckhdq punpckhqdq punpcklbw punpcklwd punpckldq punpcklqdq ' +
-    'pshufw pshufd pshufhw pshuflw shufps shufpd unpcklps unpcklpd unpckhps unpckhpd',
+    'movddup movsldup movshdup pshufw pshufd pshufhw pshuflw shufps shufpd unpcklps unpcklpd unpckhps unpckhpd',
   simdIntegerMultiply: 'pmullw pmulhw pmulhuw pmuludq pmaddwd',
   simdAdd:
     'addps addpd addss addsd subps subpd subss subsd minps minpd minss minsd maxps maxpd maxss maxsd ' +
-    'cmpps cmppd cmpss cmpsd',
+    'cmpps cmppd cmpss cmpsd addsubps addsubpd haddps haddpd hsubps hsubpd',
   simdMultiply: 'mulps mulpd mulss mulsd',
   simdDivide: 'divps divpd divss divsd',
   simdSquareRoot: 'sqrtps sqrtpd sqrtss sqrtsd',

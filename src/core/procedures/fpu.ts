@@ -41,6 +41,7 @@ import {
   OE,
   PE,
   R,
+  RC,
   SE,
   SF,
   SIGN,
@@ -253,6 +254,14 @@ export function fpuProcedures(cpu: Cpu) {
     return !isEmpty(0);
   }
 
+  function storeInteger(linear: number, table: number, bytes: number, control: number): void {
+    if (!storeOperand()) {
+      convert.integerIndefinite(8 * bytes);
+      if (!converted(UNDERFLOW)) return;
+    } else if (!converted(convert.toInteger(8 * bytes, control))) return;
+    storeOut(linear, table, bytes);
+  }
+
   function unary(operation: (control: number) => number): void {
     if (isEmpty(0)) {
       underflow(0, 0);
@@ -456,13 +465,10 @@ export function fpuProcedures(cpu: Cpu) {
       } else if (!converted(convert.toDouble(S[FPU_CONTROL]))) return;
       storeOut(linear, table, 8);
     },
-    fpuToInteger(linear: number, table: number, bytes: number): void {
-      if (!storeOperand()) {
-        convert.integerIndefinite(8 * bytes);
-        if (!converted(UNDERFLOW)) return;
-      } else if (!converted(convert.toInteger(8 * bytes, S[FPU_CONTROL]))) return;
-      storeOut(linear, table, bytes);
-    },
+    fpuToInteger: (linear: number, table: number, bytes: number): void =>
+      storeInteger(linear, table, bytes, S[FPU_CONTROL]),
+    fpuToTruncated: (linear: number, table: number, bytes: number): void =>
+      storeInteger(linear, table, bytes, S[FPU_CONTROL] | RC),
     fpuToBcd(linear: number, table: number): void {
       if (!storeOperand()) {
         convert.bcdIndefinite();

@@ -23,6 +23,7 @@ import {
 } from '../state.ts';
 import { createArithmetic } from './arithmetic.ts';
 import { createConversions, IS_EQUAL, IS_LESS, isQuietPredicate, satisfies, UNORDERED } from './convert.ts';
+import { ADD, SUBTRACT } from './exact.ts';
 import { integerProcedures } from './integer.ts';
 import { BEFORE, FLAGS, MASK_SHIFT, MXCSR_BITS } from './mxcsr.ts';
 
@@ -211,6 +212,33 @@ export function simdProcedures(cpu: Cpu) {
       for (let i = 0; i < 2 * lanes; i += 2) found |= arithmetic.double(operation, d + i, s + i, SIMD_RESULT + i);
       settle(found);
       commit(d, 2 * lanes);
+    },
+    /** Lanes of the first operand by pairs, then those of the second (HADDPS). */
+    simdHorizontalSingle(operation: number, d: number, s: number): void {
+      let found = arithmetic.single(operation, d, d + 1, SIMD_RESULT);
+      found |= arithmetic.single(operation, d + 2, d + 3, SIMD_RESULT + 1);
+      found |= arithmetic.single(operation, s, s + 1, SIMD_RESULT + 2);
+      settle(found | arithmetic.single(operation, s + 2, s + 3, SIMD_RESULT + 3));
+      commit(d, 4);
+    },
+    simdHorizontalDouble(operation: number, d: number, s: number): void {
+      const low = arithmetic.double(operation, d, d + 2, SIMD_RESULT);
+      settle(low | arithmetic.double(operation, s, s + 2, SIMD_RESULT + 2));
+      commit(d, 4);
+    },
+    /** Even lanes are subtracted, odd ones added. */
+    addsubps(d: number, s: number): void {
+      let found = 0;
+      for (let i = 0; i < 4; i++) {
+        found |= arithmetic.single((i & 1) === 0 ? SUBTRACT : ADD, d + i, s + i, SIMD_RESULT + i);
+      }
+      settle(found);
+      commit(d, 4);
+    },
+    addsubpd(d: number, s: number): void {
+      const low = arithmetic.double(SUBTRACT, d, s, SIMD_RESULT);
+      settle(low | arithmetic.double(ADD, d + 2, s + 2, SIMD_RESULT + 2));
+      commit(d, 4);
     },
     simdCompareSingle(predicate: number, d: number, s: number, lanes: number): void {
       const quiet = isQuietPredicate(predicate);

@@ -32,6 +32,7 @@ const FEATURES =
   (1 << 26);
 const FEATURE_APIC = 1 << 9;
 /** Leaf 1 ECX. */
+const FEATURE_SSE3 = 1 << 0;
 const FEATURE_VMX = 1 << 5;
 const FEATURE_TSC_DEADLINE = 1 << 24;
 /** Leaf 1 EBX: CLFLUSH line of 8 quadwords, one logical processor, initial APIC ID 0. */
@@ -57,7 +58,8 @@ export function cpuid(cpu: Cpu): void {
     case 1: {
       // A local APIC that IA32_APIC_BASE disables is not reported (SDM 3A 10.4.3).
       const apic = cpu.localApic?.enabled === true ? cpu.localApic : null;
-      const ecx = (cpu.vmx === null ? 0 : FEATURE_VMX) | (apic?.tscDeadline === true ? FEATURE_TSC_DEADLINE : 0);
+      const vmx = cpu.vmx === null ? 0 : FEATURE_VMX;
+      const ecx = FEATURE_SSE3 | vmx | (apic?.tscDeadline === true ? FEATURE_TSC_DEADLINE : 0);
       set(state, signature, PROCESSOR, ecx, FEATURES | (apic === null ? 0 : FEATURE_APIC));
       return;
     }

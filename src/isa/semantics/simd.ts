@@ -200,6 +200,20 @@ function halfMove(to: number, from: number): Meaning {
   };
 }
 
+/** Every other word of the source, twice. */
+function duplicate(word: number): Meaning {
+  return (b) => {
+    sse(b);
+    const s = source(b, 1, 16);
+    const d = b.vector(0);
+    for (const pair of [0, 2]) {
+      const value = b.bind(b.word(s, pair + word));
+      b.setWord(d, pair, value);
+      b.setWord(d, pair + 1, value);
+    }
+  };
+}
+
 /** A procedure whose value goes to a general register. */
 function extract(procedure: string): Meaning {
   return (b) => {
@@ -263,6 +277,14 @@ function compareFlags(double: boolean, quiet: number): Meaning {
     sse(b);
     const s = source(b, 1, double ? 8 : 4);
     b.perform(double ? 'simdOrderDouble' : 'simdOrderSingle', b.constant(quiet), b.vector(0), s);
+  };
+}
+/** Two operands of sixteen bytes and an operation's number. */
+function pairs(procedure: string, ...before: readonly number[]): Meaning {
+  return (b) => {
+    sse(b);
+    const s = source(b, 1, 16);
+    b.perform(procedure, ...before.map((value) => b.constant(value)), b.vector(0), s);
   };
 }
 /** A conversion between XMM registers of a source of `bytes` bytes. */
@@ -395,6 +417,21 @@ export const simd: Readonly<Record<string, Meaning>> = {
     {},
     ...Object.entries(ARITHMETIC).map(([name, number]) => floatForms(name, 'simdArithmetic', number)),
   ),
+  haddps: pairs('simdHorizontalSingle', ARITHMETIC.add),
+  haddpd: pairs('simdHorizontalDouble', ARITHMETIC.add),
+  hsubps: pairs('simdHorizontalSingle', ARITHMETIC.sub),
+  hsubpd: pairs('simdHorizontalDouble', ARITHMETIC.sub),
+  addsubps: pairs('addsubps'),
+  addsubpd: pairs('addsubpd'),
+  movddup: (b) => {
+    sse(b);
+    const s = source(b, 1, 8);
+    const d = b.vector(0);
+    copy(b, d, 0, s, 0, 2);
+    copy(b, d, 2, d, 0, 2);
+  },
+  movsldup: duplicate(0),
+  movshdup: duplicate(1),
   rcpps: float('simdReciprocal', false, true),
   rcpss: float('simdReciprocal', false, false),
   rsqrtps: float('simdReciprocalRoot', false, true),

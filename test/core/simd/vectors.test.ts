@@ -1,5 +1,5 @@
 /**
- * MMX, SSE and SSE2 against a real processor: every recorded instruction (scripts/oracle-vectors-simd.mjs) must leave the same
+ * MMX, SSE, SSE2 and SSE3 against a real processor: every recorded instruction (scripts/oracle-vectors-simd.mjs) must leave the same
  * registers, MXCSR, x87 state, arithmetic flags and memory, or raise the same exception.
  */
 import { describe, expect, test } from 'vitest';
