@@ -33,8 +33,8 @@ export class IoApic implements MmioDevice {
   readonly #local: LocalApic;
   readonly #low = new Int32Array(IO_APIC_INPUTS).fill(MASKED);
   readonly #high = new Int32Array(IO_APIC_INPUTS);
-  /** Electrical levels of the inputs, a bit each. */
-  #lines = 0;
+  /** Electrical levels of the inputs, a bit each; the last eight are for PCI's wires, which are high when idle. */
+  #lines = 0xff0000;
   #index = 0;
   #id = 0;
 

@@ -29,6 +29,7 @@ import { type BusMemory, IdentityMemory } from './bus-memory.ts';
 import { PIT_HZ, PM_TIMER_HZ, RTC_HZ, TickClock } from './clock.ts';
 import { DebugExit } from './debug-exit.ts';
 import { EventQueue } from './events.ts';
+import { pciInput } from './firmware/interrupt-wiring.ts';
 import { I8042 } from './i8042.ts';
 import { I8254 } from './i8254.ts';
 import { I8259Pair } from './i8259.ts';
@@ -136,6 +137,10 @@ export class Machine {
       mmio: this.mmio,
       memory: () => this.busMemory,
       setLine: (irq, level) => this.#setLine(irq, level),
+      setInta: (slot, irq, asserted) => {
+        this.pic.setLine(irq, asserted);
+        this.ioApic.setLine(pciInput(slot, 0), !asserted);
+      },
       print: (bytes) => this.uart.print(bytes),
     });
     for (const [offset, value] of VIRTUAL_WIRE) this.mmio.write(APIC_BASE + offset, value, 4);

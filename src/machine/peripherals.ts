@@ -1,7 +1,7 @@
 /**
  * What hangs on the PCI bus: the bridges and the IDE function always, and the disks and virtio devices that were asked for.
- * Firmware's part is done already: INTA# of each virtio device is wired to an ISA interrupt input, as PIRQ routing would,
- * and noted in its interrupt line register.
+ * Firmware's part is done already: INTA# of each virtio device is routed to an ISA interrupt input of the 8259 pair, and that
+ * noted in its interrupt line register; the I/O APIC has inputs for PCI's wires.
  */
 import { IdeController } from './ata/ide-controller.ts';
 import type { BusMemory } from './bus-memory.ts';
@@ -31,6 +31,8 @@ export interface PeripheralParts {
   readonly mmio: MachineMmioBus;
   readonly memory: () => BusMemory;
   readonly setLine: (irq: number, level: boolean) => void;
+  /** Asserts or releases INTA# of a slot that firmware has routed to an ISA interrupt input. */
+  readonly setInta: (slot: number, irq: number, asserted: boolean) => void;
   readonly print: (bytes: Uint8Array) => void;
 }
 
@@ -61,7 +63,7 @@ export class Peripherals {
   readonly console: VirtioConsole | null;
 
   constructor(options: DeviceOptions, parts: PeripheralParts) {
-    const { clock, events, ports, mmio, memory, setLine } = parts;
+    const { clock, events, ports, mmio, memory, setLine, setInta } = parts;
     this.bus.attach(ports);
     this.bus.add(0, 0, hostBridge());
     this.bus.add(ISA_BRIDGE, 0, isaBridge());
@@ -71,12 +73,18 @@ export class Peripherals {
     this.ide.config.write(BAR4, BUS_MASTER_BASE, 4);
     this.bus.add(ISA_BRIDGE, IDE_FUNCTION, this.ide.config);
 
-    const virtio = (irq: number) => ({ memory, mmio, irq, setLine: (level: boolean) => setLine(irq, level) });
+    const virtio = (slot: number, irq: number) => ({
+      memory,
+      mmio,
+      irq,
+      setLine: (asserted: boolean) => setInta(slot, irq, asserted),
+    });
     this.block =
       options.virtioDisk === undefined
         ? null
-        : new VirtioBlock(new Disk(options.virtioDisk), clock, events, virtio(BLOCK_IRQ));
-    this.console = options.virtioConsole === true ? new VirtioConsole(parts.print, virtio(CONSOLE_IRQ)) : null;
+        : new VirtioBlock(new Disk(options.virtioDisk), clock, events, virtio(VIRTIO_BLOCK, BLOCK_IRQ));
+    this.console =
+      options.virtioConsole === true ? new VirtioConsole(parts.print, virtio(VIRTIO_CONSOLE, CONSOLE_IRQ)) : null;
     this.block?.config.write(BAR4, BLOCK_BASE, 4);
     this.console?.config.write(BAR4, CONSOLE_BASE, 4);
     const levels = (this.block === null ? 0 : 1 << BLOCK_IRQ) | (this.console === null ? 0 : 1 << CONSOLE_IRQ);

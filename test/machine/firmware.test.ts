@@ -65,26 +65,31 @@ describe('MP table', () => {
     const [processor] = entries;
     expect(processor!.slice(0, 4)).toEqual([0, 0, 0x14, 3]);
     expect([word(processor!, 4), word(processor!, 8)]).toEqual([SIGNATURE & 0xfff, FEATURES]);
-    expect(String.fromCharCode(...entries[1]!.slice(2))).toBe('ISA   ');
-    expect([entries[2]!.slice(0, 4), word(entries[2]!, 4)]).toEqual([[2, 1, 0x11, 1], 0xfec00000]);
-    const io = entries.filter(([type]) => type === 3);
+    const buses = entries.filter(([type]) => type === 1);
+    expect(buses.map((entry) => [entry[1], String.fromCharCode(...entry.slice(2))])).toEqual([
+      [0, 'PCI   '],
+      [1, 'ISA   '],
+    ]);
+    expect([entries[3]!.slice(0, 4), word(entries[3]!, 4)]).toEqual([[2, 1, 0x11, 1], 0xfec00000]);
+    const io = entries.filter(([type, , , , bus]) => type === 3 && bus === 1);
     // ExtINT on input 0; the timer on input 2; the SCI a level; everything else where its number says.
-    expect(io[0]).toEqual([3, 3, 0, 0, 0, 0, 1, 0]);
+    expect(io[0]).toEqual([3, 3, 0, 0, 1, 0, 1, 0]);
     expect(io.slice(1)).toEqual(
       [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map((irq) => [
-        3,
-        0,
-        irq === 9 ? 0x0d : 0,
-        0,
-        0,
-        irq,
-        1,
-        irq === 0 ? 2 : irq,
+        ...[3, 0, irq === 9 ? 0x0d : 0, 0, 1, irq],
+        ...[1, irq === 0 ? 2 : irq],
       ]),
     );
+    // The virtio devices' slots 4 and 5, INTA#: slot in bits 6:2 of the interrupt's number, pin in 1:0 (D.3).
+    const pci = entries.filter(([type, , , , bus]) => type === 3 && bus === 0);
+    expect(pci).toHaveLength(28);
+    expect(pci.filter((entry) => entry[5] === 4 << 2 || entry[5] === 5 << 2)).toEqual([
+      [3, 0, 0, 0, 0, 0x10, 1, 16],
+      [3, 0, 0, 0, 0, 0x14, 1, 17],
+    ]);
     expect(entries.filter(([type]) => type === 4)).toEqual([
-      [4, 3, 0, 0, 0, 0, 0xff, 0],
-      [4, 1, 0, 0, 0, 0, 0xff, 1],
+      [4, 3, 0, 0, 1, 0, 0xff, 0],
+      [4, 1, 0, 0, 1, 0, 0xff, 1],
     ]);
   });
 });
@@ -150,9 +155,9 @@ describe('ACPI tables', () => {
 
   it('DSDT: \\_S5 is a package of the sleep type that switches off', () => {
     const dsdt = u32(fadt + 40);
-    // NameOp "_S5_" PackageOp length 4 elements: 5, 5, 0, 0 (chapter 19).
-    expect([...area.subarray(dsdt + 36 - AREA, dsdt + u32(dsdt + 4) - AREA)]).toEqual([
-      0x08, 0x5f, 0x53, 0x35, 0x5f, 0x12, 0x08, 0x04, 0x0a, 0x05, 0x0a, 0x05, 0x00, 0x00,
+    // NameOp RootChar "_S5_" PackageOp length 4 elements: 5, 5, 0, 0 (chapter 18).
+    expect([...area.subarray(dsdt + 36 - AREA, dsdt + 36 + 15 - AREA)]).toEqual([
+      0x08, 0x5c, 0x5f, 0x53, 0x35, 0x5f, 0x12, 0x08, 0x04, 0x0a, 0x05, 0x0a, 0x05, 0x00, 0x00,
     ]);
   });
 });

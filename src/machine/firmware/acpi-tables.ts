@@ -1,19 +1,11 @@
 /**
  * The least set of ACPI tables that a kernel can configure interrupts, the power management timer, reset and
- * switching off from (ACPI Specification 3.0, chapter 5): RSDP, RSDT, FADT, FACS, MADT, and a DSDT that names no device
- * but says how to switch off.
+ * switching off from (ACPI Specification 3.0, chapter 5): RSDP, RSDT, FADT, FACS, MADT and DSDT.
  */
 import { IO_APIC_BASE } from '../io-apic.ts';
 import { APIC_BASE } from '../local-apic.ts';
-import {
-  PM_TIMER_PORT,
-  PM1_CONTROL_PORT,
-  PM1_EVENT_PORT,
-  RESET_PORT,
-  RESET_VALUE,
-  S5_TYPE,
-  SCI_IRQ,
-} from '../power.ts';
+import { PM_TIMER_PORT, PM1_CONTROL_PORT, PM1_EVENT_PORT, RESET_PORT, RESET_VALUE, SCI_IRQ } from '../power.ts';
+import { devices } from './dsdt.ts';
 import { IO_APIC_ID, ISA_INTERRUPTS, PROCESSOR_APIC_ID } from './interrupt-wiring.ts';
 import { TableBytes } from './table-bytes.ts';
 
@@ -126,20 +118,8 @@ export function madt(): Uint8Array {
   return described('APIC', 1, body);
 }
 
-/** AML (chapter 19): Name (\_S5, Package (4) { type, type, 0, 0 }). */
-const AML_NAME = 0x08;
-const AML_PACKAGE = 0x12;
-const AML_BYTE = 0x0a;
-const AML_ZERO = 0x00;
-
 export function dsdt(): Uint8Array {
-  const elements = [AML_BYTE, S5_TYPE, AML_BYTE, S5_TYPE, AML_ZERO, AML_ZERO];
-  const body = new TableBytes()
-    .u8(AML_NAME)
-    .text('_S5_', 4)
-    // The length counts itself and the number of elements.
-    .u8(AML_PACKAGE, elements.length + 2, 4, ...elements);
-  return described('DSDT', 1, body);
+  return described('DSDT', 1, new TableBytes().bytes(devices()));
 }
 
 /** A table behind the common header (5.2.6). */

@@ -24,3 +24,29 @@ export interface IsaInterrupt {
 export const ISA_INTERRUPTS: readonly IsaInterrupt[] = Array.from({ length: 16 }, (_, irq) => irq)
   .filter((irq) => irq !== 2)
   .map((irq) => ({ irq, input: irq === 0 ? 2 : irq, flags: irq === SCI_IRQ ? ACTIVE_HIGH_LEVEL : AS_BUS }));
+
+/** Inputs 16-19 of the I/O APIC have the four PCI interrupt wires, which are active low and shared by slots in turn. */
+const FIRST_PCI_INPUT = 16;
+const PCI_SLOTS = 8;
+const PCI_PINS = 4;
+
+/** Input of the I/O APIC that INTA# (`pin` 0) to INTD# (3) of a slot is wired to. */
+export function pciInput(slot: number, pin: number): number {
+  return FIRST_PCI_INPUT + ((slot + pin) % PCI_PINS);
+}
+
+export interface PciInterrupt {
+  readonly slot: number;
+  readonly pin: number;
+  readonly input: number;
+}
+
+/** Every interrupt pin of every slot of the board; slot 0 is the host bridge. */
+export const PCI_INTERRUPTS: readonly PciInterrupt[] = Array.from(
+  { length: (PCI_SLOTS - 1) * PCI_PINS },
+  (_, index) => {
+    const slot = 1 + Math.floor(index / PCI_PINS);
+    const pin = index % PCI_PINS;
+    return { slot, pin, input: pciInput(slot, pin) };
+  },
+);

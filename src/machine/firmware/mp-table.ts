@@ -1,6 +1,6 @@
 /**
  * The MP table (Intel MultiProcessor Specification 1.4, chapter 4): the floating pointer structure, and the configuration
- * table with one processor, the ISA bus, the I/O APIC and where interrupts go. Virtual wire mode; there is no IMCR.
+ * table with one processor, the buses, the I/O APIC and where interrupts go. Virtual wire mode; there is no IMCR.
  */
 import { IO_APIC_BASE } from '../io-apic.ts';
 import { APIC_BASE } from '../local-apic.ts';
@@ -10,6 +10,7 @@ import {
   IO_APIC_VERSION,
   ISA_INTERRUPTS,
   LOCAL_APIC_VERSION,
+  PCI_INTERRUPTS,
   PROCESSOR_APIC_ID,
 } from './interrupt-wiring.ts';
 import { TableBytes } from './table-bytes.ts';
@@ -32,7 +33,8 @@ const IO_APIC_ENABLED = 1;
 const VECTORED = 0;
 const NMI = 1;
 const EXTINT = 3;
-const ISA_BUS_ID = 0;
+const PCI_BUS_ID = 0;
+const ISA_BUS_ID = 1;
 const ALL_LOCAL_APICS = 0xff;
 const HEADER_BYTES = 44;
 const HEADER_CHECKSUM = 7;
@@ -51,11 +53,16 @@ export function mpConfigurationTable(signature: number): Uint8Array {
       .u32(signature & 0xfff)
       .u32(FEATURES)
       .zeros(8),
+    new TableBytes().u8(BUS, PCI_BUS_ID).text('PCI', 6),
     new TableBytes().u8(BUS, ISA_BUS_ID).text('ISA', 6),
     new TableBytes().u8(IO_APIC, IO_APIC_ID, IO_APIC_VERSION, IO_APIC_ENABLED).u32(IO_APIC_BASE),
     // The 8259 pair's output, which has no bus interrupt of its own.
-    ioInterrupt(EXTINT, AS_BUS, 0, 0),
-    ...ISA_INTERRUPTS.map(({ irq, input, flags }) => ioInterrupt(VECTORED, flags, irq, input)),
+    ioInterrupt(EXTINT, AS_BUS, ISA_BUS_ID, 0, 0),
+    ...ISA_INTERRUPTS.map(({ irq, input, flags }) => ioInterrupt(VECTORED, flags, ISA_BUS_ID, irq, input)),
+    // A PCI interrupt is named by slot and pin (D.3).
+    ...PCI_INTERRUPTS.map(({ slot, pin, input }) =>
+      ioInterrupt(VECTORED, AS_BUS, PCI_BUS_ID, (slot << 2) | pin, input),
+    ),
     localInterrupt(EXTINT, 0),
     localInterrupt(NMI, 1),
   ];
@@ -75,8 +82,8 @@ export function mpConfigurationTable(signature: number): Uint8Array {
     .finish(HEADER_CHECKSUM);
 }
 
-function ioInterrupt(type: number, flags: number, irq: number, input: number): TableBytes {
-  return new TableBytes().u8(IO_INTERRUPT, type).u16(flags).u8(ISA_BUS_ID, irq, IO_APIC_ID, input);
+function ioInterrupt(type: number, flags: number, bus: number, irq: number, input: number): TableBytes {
+  return new TableBytes().u8(IO_INTERRUPT, type).u16(flags).u8(bus, irq, IO_APIC_ID, input);
 }
 
 /** What is wired to a pin of every local APIC. */
