@@ -4,6 +4,7 @@ import { GP, STOP_HALT, STOP_REQUESTED } from '../../src/core/signals.ts';
 import * as slot from '../../src/core/state.ts';
 import { CORE2 } from '../../src/cost/profiles/core2.ts';
 import { DEFAULT_PROFILE } from '../../src/cost/profiles/index.ts';
+import { pciInput } from '../../src/machine/firmware/interrupt-wiring.ts';
 import { IO_APIC_BASE } from '../../src/machine/io-apic.ts';
 import { APIC_BASE } from '../../src/machine/local-apic.ts';
 import { Machine } from '../../src/machine/machine.ts';
@@ -162,6 +163,23 @@ describe('interrupts of the I/O APIC', () => {
     apic(0xb0, 0);
     port(0x602, 0x00);
     expect(run(STI, NOP, HLT)).toBe(-1);
+  });
+});
+
+describe('PCI interrupt wires', () => {
+  it('idle high: unmasked as PCI has them, level and active low, nothing asks', () => {
+    initializePic(0xffff);
+    for (let input = 16; input < 20; input++) redirect(input, 0xa060 + input);
+    expect(run(STI, NOP, HLT)).toBe(-1);
+  });
+
+  it.each([
+    [4, 0, 16],
+    [5, 0, 17],
+    [5, 3, 16],
+    [7, 1, 16],
+  ])('slot %i, pin %i is on input %i', (slot, pin, input) => {
+    expect(pciInput(slot, pin)).toBe(input);
   });
 });
 

@@ -30,46 +30,67 @@ const eax = (value: number): number[] => [0xb8, ...word32(value)];
 const edx = (value: number): number[] => [0xba, ...word32(value)];
 const ecx = (value: number): number[] => [0xb9, ...word32(value)];
 
-/** Prints EAX and a newline on COM1; keeps every register. */
-const PRINT = [
-  0x60, // pushad
-  ...[0x89, 0xc3], // mov ebx, eax
+/**
+ * Sends AL on COM1 and waits until it has left (line status bit 6), so that no character is lost to a slow reader or to
+ * the end of the emulator. Changes EDX.
+ */
+const SEND = [
   ...edx(0x3f8),
-  ...ecx(8),
-  ...[0xc1, 0xc3, 0x04], // next: rol ebx, 4
-  ...[0x88, 0xd8], // mov al, bl
-  ...[0x24, 0x0f], // and al, 15
-  ...[0x3c, 0x0a], // cmp al, 10
-  ...[0x72, 0x02], // jb digit
-  ...[0x04, 0x27], // add al, 'a' - 10 - '0'
-  ...[0x04, 0x30], // digit: add al, '0'
   0xee, // out dx, al
-  ...[0xe2, 0xee], // loop next
-  ...[0xb0, 0x0a, 0xee], // mov al, '\n'; out dx, al
-  0x61, // popad
+  0x50, // push eax
+  ...edx(0x3fd),
+  0xec, // wait: in al, dx
+  ...[0xa8, 0x40], // test al, 0x40
+  ...[0x74, 0xfb], // jz wait
+  0x58, // pop eax
   0xc3, // ret
 ];
+
+const call = (from: number, to: number): number[] => [0xe8, ...word32(to - (from + 5))];
+
+/** Prints EAX and a newline; keeps every register. `at` and `send` are the routine's address and that of SEND. */
+function printRoutine(at: number, send: number): number[] {
+  const code = [
+    0x60, // pushad
+    ...[0x89, 0xc3], // mov ebx, eax
+    ...ecx(8),
+  ];
+  const next = code.length;
+  code.push(
+    ...[0xc1, 0xc3, 0x04], // next: rol ebx, 4
+    ...[0x88, 0xd8], // mov al, bl
+    ...[0x24, 0x0f], // and al, 15
+    ...[0x3c, 0x0a], // cmp al, 10
+    ...[0x72, 0x02], // jb digit
+    ...[0x04, 0x27], // add al, 'a' - 10 - '0'
+    ...[0x04, 0x30], // digit: add al, '0'
+  );
+  code.push(...call(at + code.length, send));
+  code.push(0xe2, (next - (code.length + 2)) & 0xff); // loop next
+  code.push(0xb0, 0x0a); // mov al, newline
+  code.push(...call(at + code.length, send));
+  code.push(0x61, 0xc3); // popad; ret
+  return code;
+}
 
 export function probeGuest(steps: readonly Step[]): Uint8Array {
   const jump = 5;
   const gdt = ORIGIN + jump;
   const idt = gdt + 24;
   const tables = idt + 256 * 8;
-  const print = tables + 12;
-  const common = print + PRINT.length;
-  const call = (from: number, to: number): number[] => [0xe8, ...word32(to - (from + 5))];
+  const send = tables + 12;
+  const print = send + SEND.length;
+  const printCode = printRoutine(print, send);
+  const common = print + printCode.length;
 
-  const commonBytes = [
-    0x60, // pushad
-    ...edx(0x3f8),
-    ...[0xb0, 0x69, 0xee], // mov al, 'i'; out dx, al
-    ...[0x8b, 0x44, 0x24, 0x20], // mov eax, [esp + 32]
-  ];
   const commonCode = [
-    ...commonBytes,
-    ...call(common + commonBytes.length, print),
-    ...[0x61, 0x83, 0xc4, 0x04, 0xcf], // popad; add esp, 4; iret
+    0x60, // pushad
+    ...[0xb0, 0x69], // mov al, 'i'
   ];
+  commonCode.push(...call(common + commonCode.length, send));
+  commonCode.push(0x8b, 0x44, 0x24, 0x20); // mov eax, [esp + 32]
+  commonCode.push(...call(common + commonCode.length, print));
+  commonCode.push(0x61, 0x83, 0xc4, 0x04, 0xcf); // popad; add esp, 4; iret
   const stubs = common + commonCode.length;
   const stubCode = Array.from({ length: 256 }, (_, vector) => {
     const at = stubs + vector * STUB_BYTES;
@@ -90,7 +111,8 @@ export function probeGuest(steps: readonly Step[]): Uint8Array {
     ...word32(gdt),
     ...word16(256 * 8 - 1),
     ...word32(idt),
-    ...PRINT,
+    ...SEND,
+    ...printCode,
     ...commonCode,
     ...stubCode,
   ];
