@@ -6,6 +6,8 @@ import { formatRatio } from './number.ts';
 import { type ReportSection, reportSections } from './rows.ts';
 
 const HEIGHT = 6;
+/** A curve whose highest point is not this many times its lowest says less than its two ends. */
+const FLAT = 1.05;
 /** Characters per workload along the axis. */
 const STEP = 3;
 
@@ -47,6 +49,8 @@ function sectionChart(section: ReportSection): string {
   if (engines.length === 0 || rows.length < 2) return '';
   const pictures = engines.map((engine, index) => {
     const ratios = rows.map((row) => row.ratios[index] as number).filter((ratio) => ratio > 0);
+    const [low, high] = [Math.min(...ratios), Math.max(...ratios)];
+    if (high < low * FLAT) return `${engine}: ${formatRatio(low)} to ${formatRatio(high)} on each workload`;
     const picture = plotLog([ratios.flatMap((ratio) => new Array<number>(STEP).fill(ratio))]);
     return picture === null ? '' : `${engine} (geometric mean ${formatRatio(geometricMean(ratios))})\n${picture}`;
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { plotLog } from '../../src/report/chart.ts';
+import { overheadChart, plotLog } from '../../src/report/chart.ts';
+import { cellOf, figuresOf, runOf } from '../suite/figures-of.ts';
 
 describe('the chart', () => {
   it('draws nothing of nothing', () => {
@@ -26,5 +27,23 @@ describe('the chart', () => {
 
   it('labels a large overhead with its own ratio', () => {
     expect(plotLog([[1, 10_000]])).toContain('10,000x');
+  });
+
+  it('says of an engine that costs the same everywhere what that is, and draws the others', () => {
+    const cell = (workload: string, engine: string, cycles: number) =>
+      cellOf(
+        `${workload}@${engine}:core2`,
+        figuresOf({ operations: 1, retired: 1, instructionCycles: cycles, events: {} }),
+      );
+    const run = runOf([
+      ...['a', 'b'].map((workload) => cell(workload, 'native', 1000)),
+      cell('a', 'vtx', 1000),
+      cell('b', 'vtx', 1020),
+      cell('a', 'paravirt', 1000),
+      cell('b', 'paravirt', 9000),
+    ]);
+    const picture = overheadChart(run);
+    expect(picture).toContain('vtx: 1.00x to 1.02x on each workload');
+    expect(picture).toContain('paravirt (geometric mean 3.00x)');
   });
 });
