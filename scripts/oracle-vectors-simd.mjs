@@ -14,11 +14,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { SIMD_OPCODES } from '../dist/isa/opcodes-simd.js';
+import { compile, processor, stop } from './oracle-vectors/recorder.mjs';
 import { CODE_START, casesOf, formsOf, STATE_NAMES, stateOf, WINDOW_BYTES } from './oracle-vectors/simd-cases.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -29,25 +30,6 @@ const CASE_BYTES = 4 + 16 + 32 + 5 * 4 + 80 + 128 + WINDOW_BYTES;
 const RESULT_BYTES = 32 + 8 * 4 + 128 + 128 + WINDOW_BYTES;
 const PAGE_FAULT = 14;
 const ARITHMETIC_FLAGS = 0x8d5;
-
-function stop(message) {
-  console.error(message);
-  process.exit(1);
-}
-
-function compile(output) {
-  const source = join(root, 'scripts/oracle-vectors/native-simd.c');
-  const run = spawnSync('gcc', ['-m32', '-O1', '-Wall', '-Wextra', '-static', '-no-pie', '-o', output, source], {
-    encoding: 'utf8',
-  });
-  if (run.error !== undefined) stop('oracle-vectors-simd needs gcc on an x86 Linux machine, and gcc was not found.');
-  if (run.status !== 0) {
-    stop(
-      `oracle-vectors-simd needs gcc for 32-bit code (on Debian and Ubuntu: apt-get install gcc-multilib). gcc says:\n${run.stderr}`,
-    );
-  }
-  process.stdout.write(run.stderr);
-}
 
 function writeCases(list) {
   const bytes = new Uint8Array(list.length * CASE_BYTES);
@@ -142,25 +124,10 @@ function pack(list, results) {
   );
 }
 
-function processor() {
-  const info = readFileSync('/proc/cpuinfo', 'utf8');
-  const field = (name) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(info)?.[1] ?? '';
-  return {
-    vendor: field('vendor_id'),
-    processor: cpus()[0].model,
-    signature: {
-      family: Number(field('cpu family')),
-      model: Number(field('model')),
-      stepping: Number(field('stepping')),
-    },
-    compiler: spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
-  };
-}
-
 const directory = mkdtempSync(join(tmpdir(), 'oracle-vectors-simd-'));
 try {
   const program = join(directory, 'native');
-  compile(program);
+  compile('oracle-vectors-simd', 'native-simd.c', program);
   const forms = formsOf(SIMD_OPCODES);
   const list = forms.flatMap((form) => [...casesOf(form, states, seed)]);
   const [input, output] = ['cases', 'results'].map((file) => join(directory, file));

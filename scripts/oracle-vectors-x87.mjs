@@ -16,10 +16,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
+import { compile, processor, stop } from './oracle-vectors/recorder.mjs';
 import { forms, IMAGE_BYTES, pointerBytes, WINDOW_BYTES, x87Cases } from './oracle-vectors/x87-cases.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -33,25 +34,6 @@ const EAX = 112;
 const WINDOW = 128;
 const ENVIRONMENT_BYTES = 28;
 const CASES_A_RUN = 4000;
-
-function stop(message) {
-  console.error(message);
-  process.exit(1);
-}
-
-function compile(output) {
-  const source = join(root, 'scripts/oracle-vectors/native-x87.c');
-  const run = spawnSync('gcc', ['-m32', '-O1', '-Wall', '-Wextra', '-static', '-no-pie', '-o', output, source], {
-    encoding: 'utf8',
-  });
-  if (run.error !== undefined) stop('oracle-vectors-x87 needs gcc on an x86 Linux machine, and gcc was not found.');
-  if (run.status !== 0) {
-    stop(
-      `oracle-vectors-x87 needs gcc for 32-bit code (on Debian and Ubuntu: apt-get install gcc-multilib). gcc says:\n${run.stderr}`,
-    );
-  }
-  process.stdout.write(run.stderr);
-}
 
 function writeCases(list) {
   const bytes = new Uint8Array(list.length * CASE_BYTES);
@@ -106,25 +88,10 @@ function packCase(test, result) {
   columns.stores.push(...half(stores.length), ...stores.flat());
 }
 
-function processor() {
-  const info = readFileSync('/proc/cpuinfo', 'utf8');
-  const field = (name) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(info)?.[1] ?? '';
-  return {
-    vendor: field('vendor_id'),
-    processor: cpus()[0].model,
-    signature: {
-      family: Number(field('cpu family')),
-      model: Number(field('model')),
-      stepping: Number(field('stepping')),
-    },
-    compiler: spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
-  };
-}
-
 const directory = mkdtempSync(join(tmpdir(), 'oracle-vectors-x87-'));
 try {
   const program = join(directory, 'native');
-  compile(program);
+  compile('oracle-vectors-x87', 'native-x87.c', program);
   const [input, output] = ['cases', 'results'].map((file) => join(directory, file));
   let count = 0;
   const runAll = (list) => {

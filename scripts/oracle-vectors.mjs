@@ -23,12 +23,13 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { CODE_START, cases, WINDOW, WINDOW_BYTES } from './oracle-vectors/cases.mjs';
 import { fillRegisters } from './oracle-vectors/random.mjs';
+import { compile, processor, stop } from './oracle-vectors/recorder.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const states = Number(process.argv[2] ?? 200);
@@ -36,25 +37,6 @@ const seed = Number(process.argv[3] ?? 0x7215);
 const CASE_BYTES = 4 + 16 + 32 + 4 + WINDOW_BYTES;
 const RESULT_BYTES = 32 + 20 + WINDOW_BYTES;
 const PAGE_FAULT = 14;
-
-function stop(message) {
-  console.error(message);
-  process.exit(1);
-}
-
-function compile(output) {
-  const source = join(root, 'scripts/oracle-vectors/native.c');
-  const run = spawnSync('gcc', ['-m32', '-O1', '-Wall', '-Wextra', '-static', '-no-pie', '-o', output, source], {
-    encoding: 'utf8',
-  });
-  if (run.error !== undefined) stop('oracle-vectors needs gcc on an x86 Linux machine, and gcc was not found.');
-  if (run.status !== 0) {
-    stop(
-      `oracle-vectors needs gcc for 32-bit code (on Debian and Ubuntu: apt-get install gcc-multilib). gcc says:\n${run.stderr}`,
-    );
-  }
-  process.stdout.write(run.stderr);
-}
 
 function writeCases(list) {
   const bytes = new Uint8Array(list.length * CASE_BYTES);
@@ -149,21 +131,6 @@ function isStray(test, view, at) {
   return test.form.row.ends === 'transfer' && view.getUint32(at + 36, true) !== CODE_START;
 }
 
-function processor() {
-  const info = readFileSync('/proc/cpuinfo', 'utf8');
-  const field = (name) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(info)?.[1] ?? '';
-  return {
-    vendor: field('vendor_id'),
-    processor: cpus()[0].model,
-    signature: {
-      family: Number(field('cpu family')),
-      model: Number(field('model')),
-      stepping: Number(field('stepping')),
-    },
-    compiler: spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
-  };
-}
-
 function record(name, faults, directory, program) {
   let list = [...cases(states, seed, faults)];
   if (list.some(({ patches }) => patches.length > 255)) stop('A case has more than 255 patched bytes.');
@@ -201,7 +168,7 @@ function record(name, faults, directory, program) {
 const directory = mkdtempSync(join(tmpdir(), 'oracle-vectors-'));
 try {
   const program = join(directory, 'native');
-  compile(program);
+  compile('oracle-vectors', 'native.c', program);
   record('user-integer', false, directory, program);
   record('user-faults', true, directory, program);
 } finally {
