@@ -16,6 +16,11 @@ export interface MmioBus {
 export interface MemoryPort {
   load(linear: number, size: number): number;
   store(linear: number, size: number, value: number): void;
+  /**
+   * Comes before the stores of one instruction that together write more than one of them can, or cross a page: raises
+   * what any of them would raise.
+   */
+  checkWrite(linear: number, bytes: number): void;
 }
 
 /** The local APIC as the processor's instructions see it. */

@@ -59,10 +59,8 @@ function outcome(make: typeof native, ...variation: string[]): { registers: numb
   return {
     stop: stop.kind,
     registers: [0, 6, 7].map((number) => machine.state[2 * number]!),
-    // FXSAVE's instruction pointer is that of translated code under ring compression.
-    data: Array.from({ length: BYTES }, (_, i) =>
-      i >= 64 + 8 && i < 64 + 24 ? 0 : machine.read8(engine.translate(DATA_AT + i)!),
-    ),
+    // FXSAVE's pointers among them: the guest's addresses and selectors, whatever ran.
+    data: Array.from({ length: BYTES }, (_, i) => machine.read8(engine.translate(DATA_AT + i)!)),
   };
 }
 

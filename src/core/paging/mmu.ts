@@ -160,7 +160,10 @@ export class Mmu {
 
   /** Raises the fault that a store of `bytes` (at most 4096) bytes at `linear` would raise; A and D bits are set. */
   checkWrite(linear: number, bytes: number, table: number): void {
-    if (table >>> VIEW_SHIFT === EMULATION_VIEW) return;
+    if (table >>> VIEW_SHIFT === EMULATION_VIEW) {
+      this.#port().checkWrite(linear >>> 0, bytes);
+      return;
+    }
     this.#address(linear, bytes, true, table);
     const last = (linear + bytes - 1) | 0;
     if (((linear ^ last) & 0xfffff000) !== 0) this.#address(last & ~0xfff, 1, true, table);

@@ -4,7 +4,23 @@
  * from the kernel's base on, and leaves the processor at the kernel's entry in ring 1.
  */
 import type { MachineAddress } from '../../core/address.ts';
-import { ACTIVITY, CPL, CR3, DR0, DS, EAX, EIP, ES, ESI, ESP, FS, GS } from '../../core/state.ts';
+import {
+  ACTIVITY,
+  CPL,
+  CR3,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_PAE,
+  DR0,
+  DS,
+  EAX,
+  EIP,
+  ES,
+  ESI,
+  ESP,
+  FS,
+  GS,
+} from '../../core/state.ts';
 import { ALWAYS_SET, IF } from '../../isa/eflags.ts';
 import { type ElfFile, ImageError, parseElf } from '../../machine/elf.ts';
 import type { FrameMap } from '../frames.ts';
@@ -214,7 +230,7 @@ function startProcessor(xen: Hypervisor, plan: Plan, notes: KernelNotes, frames:
   for (const segment of [ES, DS, FS, GS]) segments.loadData(segment, FLAT_RING1_DS);
   if (S[CPL] !== 1) throw new Error('The first code segment cannot be loaded.');
   V[KERNEL_SS] = FLAT_RING1_DS;
-  V[GUEST_CR4] = 0x20;
+  V[GUEST_CR4] = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
   xen.area.setKernelStack(FLAT_RING1_DS, 0);
   cpu.setEflags(IF | ALWAYS_SET);
   cpu.mmu.controlsChanged();

@@ -15,6 +15,7 @@ import { PTE_PRESENT, PTE_WRITE } from './layout.ts';
 import { TYPE_L1 } from './page-types.ts';
 import { GUEST_CR2 } from './vcpu.ts';
 
+const ENTRY_BYTES = 8;
 const DECODE = eventNumber('emulateDecode');
 const EXECUTE = eventNumber('emulateExecute');
 
@@ -87,6 +88,11 @@ class TablePort implements MemoryPort {
     // A guest that writes the upper half of a present entry first is about to write the lower: go by way of not present.
     const halfWritten = upper && size === 4 && (low & PTE_PRESENT) !== 0;
     if (!halfWritten || tables.updateEntry(entry, low & ~PTE_PRESENT, high, false) !== 0) throw REFUSED;
+  }
+
+  /** Stores of more than an entry, or of ten bytes or the like, are not made (Xen 4.1, ptwr_emulated_write). */
+  checkWrite(_linear: number, bytes: number): void {
+    if (bytes > ENTRY_BYTES || (bytes & (bytes - 1)) !== 0) throw REFUSED;
   }
 
   #fault(linear: number, error: number): never {

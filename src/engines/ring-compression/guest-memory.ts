@@ -84,6 +84,14 @@ export class GuestMemory implements MemoryPort {
     for (let i = 0; i < size; i++) this.#write(i < split ? physical + i : second + i - split, 1, value >>> (8 * i));
   }
 
+  /** Within one page the first store raises what all would. */
+  checkWrite(linear: number, bytes: number): void {
+    const split = 4096 - (linear & 0xfff);
+    if (split >= bytes) return;
+    this.translate(linear, true);
+    this.translate((linear + split) >>> 0, true);
+  }
+
   /** Without side effects: the word at a guest-linear address, or 0 where nothing is mapped. */
   peek32(linear: number): number {
     const { quiet } = this;

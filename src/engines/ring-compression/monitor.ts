@@ -10,6 +10,9 @@ import {
   EFLAGS_SYSTEM,
   EIP,
   ESP,
+  FPU_CS,
+  FPU_DS,
+  FPU_IP,
   HOST_INTR,
   INTR,
   NMI_BLOCKED,
@@ -25,6 +28,7 @@ import { TRACE_CODE, TRACE_DESCRIPTORS } from '../shadow-paging/types.ts';
 import type { Adaptation } from './adaptation.ts';
 import { COUNT, type Counts } from './counts.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import { CACHE_BASE, CACHE_CS } from './layout.ts';
 import type { Segments } from './segments.ts';
 import type { ShadowDescriptors } from './shadow-descriptors.ts';
 import { RECIPE_BOUNDARY } from './translate/kinds.ts';
@@ -32,6 +36,7 @@ import { type TranslationCache, U_FRAME0, U_FRAME1 } from './translation-cache.t
 import type { Translator } from './translator.ts';
 import {
   V_CPL,
+  V_CS,
   V_DIRECT,
   V_HALTED,
   V_IF,
@@ -41,6 +46,7 @@ import {
   V_SHADOW,
   V_SPILL0,
   V_SPILL1,
+  V_SS,
 } from './vcpu.ts';
 
 const TOUCH = eventNumber('vmmTouch');
@@ -163,6 +169,7 @@ export class Monitor {
   // The translation cache.
 
   flushCache(): void {
+    this.restoreFpuPointers();
     this.cache.flush();
     this.adaptation.clear();
     this.indirect.fill(0);
@@ -196,6 +203,7 @@ export class Monitor {
   dropStale(): void {
     const { stale } = this;
     const count = stale[0] as number;
+    if (count !== 0) this.restoreFpuPointers();
     for (let i = 1; i <= count; i++) {
       const frame = stale[i] as number;
       const dropped = this.cache.invalidateWhere((u, at) => u[at + U_FRAME0] === frame || u[at + U_FRAME1] === frame);
@@ -213,6 +221,23 @@ export class Monitor {
   }
 
   // Leaving and entering the guest.
+
+  /**
+   * The pointers to the last x87 instruction become the guest's if it was translated. They must before the guest can see
+   * them, in user code or in what FNSTENV, FNSAVE and FXSAVE store, and before its translation or its CS may be forgotten.
+   */
+  restoreFpuPointers(): void {
+    const { cache, state, v } = this;
+    if (state[FPU_CS] !== CACHE_CS) return;
+    const address = (state[FPU_IP] as number) >>> 0;
+    // FLDENV may have loaded anything.
+    if (address < CACHE_BASE || address >= cache.top) return;
+    cache.resolve(address);
+    state[FPU_IP] = cache.guestPc;
+    state[FPU_CS] = v[V_CS] as number;
+    if (state[FPU_DS] === CACHE_CS) state[FPU_DS] = v[V_CS] as number;
+    else if (state[FPU_DS] === ((v[V_SS] as number) | 1)) state[FPU_DS] = v[V_SS] as number;
+  }
 
   /** At a stop inside translated code: guest registers and `pc` as they are between guest instructions. */
   rollBack(): void {

@@ -31,6 +31,7 @@ export function recheckCode(m: Monitor, page = -1): void {
     }
     return found;
   };
+  m.restoreFpuPointers();
   const dropped = m.cache.invalidateWhere((u, at) => {
     const pc = (u[at + U_PC] as number) >>> 0;
     if (page >= 0 && pc >>> 12 !== page && (pc + (u[at + U_GUEST_LENGTH] as number) - 1) >>> 12 !== page) return false;

@@ -175,7 +175,7 @@ export class Translator {
       return;
     }
     this.counts[2] = (this.counts[2] as number) + 1;
-    if (reachesVmm(unit)) unit.instruction(CALLOUT_EMULATE);
+    if (reachesVmm(unit) || SHOWS_POINTERS.has(d.instruction.semantics)) unit.instruction(CALLOUT_EMULATE);
     else if (this.#source.isAdapted(unit.pc)) unit.instruction(CALLOUT_TRACED_STORE);
     else unit.ident();
     // UD2 ends every unit: what follows is no code.
@@ -183,12 +183,20 @@ export class Translator {
   }
 }
 
+/** Store the x87 instruction pointer, which is that of a copy in the cache: the VMM puts the guest's there first. */
+const SHOWS_POINTERS: ReadonlySet<string> = new Set(['fnstenv', 'fnsave', 'fxsave']);
+
+/** Meanings whose memory operand at a register's address, DS or an override's, is none of the listed operands. */
+const IMPLICIT_OPERAND: ReadonlySet<string> = new Set(['xlat', 'maskMove']);
+
+function isStringOrOffset(code: string): boolean {
+  return code[0] === 'O' || code[0] === 'X';
+}
+
 /** A memory operand through GS, the VMM's escape, or CS, which reaches the cache. */
 function reachesVmm(unit: Unit): boolean {
   const { d } = unit;
   if (d.segment !== GS && d.segment !== CS) return false;
   if (d.mod >= 0 && d.mod !== 3) return d.instruction.semantics !== 'lea' && d.instruction.semantics !== 'nop';
-  return (
-    d.instruction.operands.some((code) => code[0] === 'O' || code[0] === 'X') || d.instruction.semantics === 'xlat'
-  );
+  return IMPLICIT_OPERAND.has(d.instruction.semantics) || d.instruction.operands.some(isStringOrOffset);
 }

@@ -67,6 +67,14 @@ export class GuestPort implements MemoryPort {
     this.#vmm.shadow?.stored(physical, size);
   }
 
+  /** Within one page the first store raises what all would. */
+  checkWrite(linear: number, bytes: number): void {
+    const split = 4096 - (linear & 0xfff);
+    if (split >= bytes) return;
+    this.#translate(linear, true);
+    this.#translate((linear + split) >>> 0, true);
+  }
+
   #translate(linear: number, write: boolean): number {
     const walk = this.#walk;
     const { state } = this.#vmm;

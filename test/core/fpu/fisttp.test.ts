@@ -36,6 +36,7 @@ function store(cpu: Cpu, bytes: readonly number[], control: number, value: reado
         if (size === 2) memory.write16(ram(linear), word);
         else memory.write32(ram(linear), word);
       },
+      checkWrite: () => {},
     }),
   );
   expect(fault).toBe(null);

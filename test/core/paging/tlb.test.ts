@@ -252,12 +252,14 @@ describe('translation through it', () => {
     mmu.port = {
       load: (linear, size) => seen.push(['load', linear, size]),
       store: (linear, size, value) => seen.push(['store', linear, size, value]),
+      checkWrite: (linear, bytes) => seen.push(['checkWrite', linear, bytes]),
     };
     const table = EMULATION_VIEW << VIEW_SHIFT;
     mmu.loadForUpdate32(0xfffffffe, table);
     mmu.storeUpdated32(0xfffffffe, 5, table);
     mmu.port = null;
     expect(seen).toEqual([
+      ['checkWrite', 0xfffffffe, 4],
       ['load', 0xfffffffe, 4],
       ['store', 0xfffffffe, 4, 5],
     ]);

@@ -47,6 +47,7 @@ function outcome(cpu: Cpu, bytes: readonly number[]): number | null {
         if (size === 4) memory.write32(linear as MachineAddress, value);
         else memory.write8(linear as MachineAddress, value);
       },
+      checkWrite: () => {},
     }),
   );
   return fault === null ? null : fault.vector;

@@ -159,6 +159,7 @@ function emulateCopy(m: Monitor, address: number, length: number, store: boolean
   guest.user = false;
   guest.faulted = false;
   guest.hitTrace = false;
+  m.restoreFpuPointers();
   cpu.segmentation.setSegment(
     GS,
     v[V_GS] as number,

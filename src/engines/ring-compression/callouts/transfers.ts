@@ -65,6 +65,7 @@ function returnToUser(m: Monitor, eip: number, cs: number, esp: number, ss: numb
   if (!isPresent(segments.high)) raiseWithError(state, SS_FAULT, ss & ~3);
   segments.markAccessed();
   segments.markAccessed(csAt, csHigh);
+  m.restoreFpuPointers();
   segments.enterDirect(cs, csLow, csHigh, ss, segments.low, segments.high);
   state[ESP] = esp;
   m.pc = eip >>> 0;
@@ -184,6 +185,7 @@ function sysexit(m: Monitor): void {
   const cs = m.v[V_SYSENTER_CS] as number;
   if ((cs & ~3) === 0) raiseWithError(m.state, GP, 0);
   const { state } = m;
+  m.restoreFpuPointers();
   m.segments.enterDirect(((cs + 16) & 0xffff) | 3, ...USER_CODE, ((cs + 24) & 0xffff) | 3, ...USER_DATA);
   state[ESP] = state[ECX] as number;
   m.pc = (state[EDX] as number) >>> 0;
